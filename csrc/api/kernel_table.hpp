@@ -1,0 +1,40 @@
+// Everything one variant (instruction set) offers, as plain data: the backend lists the tables explicitly, nothing registers
+// itself. Cells appear in the order of cells/registry.hpp.
+#pragma once
+
+#include "api/activation.hpp"
+#include "api/linear.hpp"
+#include "api/optimizer.hpp"
+#include "api/random.hpp"
+#include "api/recurrent.hpp"
+
+namespace rnnfast::api {
+
+constexpr int kMostGates = 4;
+
+// The facts of a cell that callers need: names, and how much a tape holds.
+struct CellFacts {
+  const char* name;
+  int gates, sums, states;
+  const char* gate_names[kMostGates];
+  const char* state_names[kMostStates];
+};
+
+template <class T>
+struct KernelTable {
+  const RecurrentKernels<T>* recurrent;  // [cell_count]
+  LinearKernels<T> linear;
+  OptimizerKernels<T> optimizer;
+  RandomKernels<T> random;
+  ActivationKernels<T> activation;
+};
+
+struct Variant {
+  const char* name;
+  int cell_count;
+  const CellFacts* cells;  // [cell_count]
+  KernelTable<float> float32;
+  KernelTable<double> float64;
+};
+
+}  // namespace rnnfast::api

@@ -1,0 +1,187 @@
+#include "base/parallel.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace rnnfast::parallel {
+namespace {
+
+// A worker that has just finished spins this many times before it sleeps: layers of one model follow each other within
+// microseconds, and waking a sleeping thread costs tens of them.
+constexpr int kSpins = 4000;
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { work(part); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+      job_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(int parts, void (*task)(void*, int), void* context) {
+    task_ = task;
+    context_ = context;
+    parts_ = parts;
+    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    {
+      // The lock orders the new job before a worker's decision to sleep.
+      std::lock_guard<std::mutex> lock(mutex_);
+      job_.fetch_add(1, std::memory_order_release);
+    }
+    if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
+    task(context, 0);
+    int spins = 0;
+    while (pending_.load(std::memory_order_acquire) > 0) {
+      if (++spins < kSpins) {
+        pause_briefly();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  void work(int part) {
+    std::uint64_t seen = 0;
+    for (;;) {
+      for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins) pause_briefly();
+      if (job_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        sleeping_.fetch_add(1, std::memory_order_acq_rel);
+        wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
+        sleeping_.fetch_sub(1, std::memory_order_acq_rel);
+      }
+      seen = job_.load(std::memory_order_acquire);
+      if (stopping_) return;
+      if (part < parts_) task_(context_, part);
+      pending_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<std::uint64_t> job_{0};
+  std::atomic<int> sleeping_{0};
+  std::atomic<int> pending_{0};
+  void (*task_)(void*, int) = nullptr;
+  void* context_ = nullptr;
+  int parts_ = 0;
+  bool stopping_ = false;
+};
+
+struct State {
+  std::mutex mutex;
+  Pool* pool = nullptr;
+  std::atomic<int> threads{0};  // 0: not chosen yet
+};
+
+// Never destroyed: worker threads may outlive static destruction.
+State& state() {
+  static State* instance = new State;
+  return *instance;
+}
+
+thread_local bool inside_part = false;
+
+void before_fork() { state().mutex.lock(); }
+void after_fork_in_parent() { state().mutex.unlock(); }
+void after_fork_in_child() {
+  // Only the forking thread exists here: the old pool's threads are gone and its destructor would wait for them for ever.
+  state().pool = nullptr;
+  state().mutex.unlock();
+}
+
+int cgroup_cpus() {
+  // cgroup v2: "<quota|max> <period>"; v1: two files. A quota of half a CPU still gets one thread.
+  double quota = -1, period = -1;
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string first;
+  if (v2 >> first >> period) {
+    if (first == "max") return 0;
+    quota = std::atof(first.c_str());
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return std::max(1, static_cast<int>(quota / period + 0.5));
+}
+
+}  // namespace
+
+int available_cpus() {
+  int count = static_cast<int>(std::thread::hardware_concurrency());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+  const int quota = cgroup_cpus();
+  if (quota > 0) count = std::min(count, quota);
+  return std::max(1, count);
+}
+
+int thread_count() {
+  int threads = state().threads.load(std::memory_order_relaxed);
+  if (threads == 0) {
+    threads = available_cpus();
+    state().threads.store(threads, std::memory_order_relaxed);
+  }
+  return threads;
+}
+
+void set_thread_count(int count) { state().threads.store(std::max(1, count), std::memory_order_relaxed); }
+
+int worthwhile_parts(int threads, double operations, index_t shares) {
+  constexpr double kOperationsPerThread = 1.5e6;  // some 20 µs of one core at full rate
+  const double by_work = operations / kOperationsPerThread;
+  const index_t parts = std::min<index_t>({threads, shares, static_cast<index_t>(std::min(by_work, 1e6))});
+  return static_cast<int>(std::max<index_t>(1, parts));
+}
+
+void run(int parts, void (*task)(void*, int), void* context) {
+  State& shared = state();
+  const bool alone = parts <= 1 || inside_part;
+  if (!alone && shared.mutex.try_lock()) {
+    static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    static_cast<void>(registered);
+    if (shared.pool == nullptr || shared.pool->threads() < parts) {
+      delete shared.pool;
+      shared.pool = new Pool(std::max(parts, thread_count()));
+    }
+    inside_part = true;
+    shared.pool->run(parts, task, context);
+    inside_part = false;
+    shared.mutex.unlock();
+    return;
+  }
+  for (int part = 0; part < parts; ++part) task(context, part);
+}
+
+}  // namespace rnnfast::parallel

@@ -1,0 +1,43 @@
+// The only file, with parallel.cpp, that knows threads: a pool of std::thread that runs numbered parts of one job.
+//
+// Parts are contiguous shares of outputs, never of a sum, so the number of threads cannot change a bit of any result.
+// The pool starts at the first job that needs it, counts only the CPUs this process may use (affinity mask and cgroup
+// quota), survives fork() (the child starts a pool of its own), and serves one job at a time: a job that arrives while
+// another runs, or from inside a part, is run by its caller alone.
+#pragma once
+
+#include <type_traits>
+
+#include "base/types.hpp"
+
+namespace rnnfast::parallel {
+
+int available_cpus();
+int thread_count();
+void set_thread_count(int count);
+
+// Runs task(context, part) for part = 0 … parts-1 and returns when all are done. Parts must not throw.
+void run(int parts, void (*task)(void* context, int part), void* context);
+
+template <class Task>
+RNNFAST_INLINE void for_each_part(int parts, Task&& task) {
+  using Body = std::remove_reference_t<Task>;
+  run(parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
+}
+
+struct Range {
+  index_t begin, end;
+};
+
+// The share of `count` outputs that belongs to one part; shares start at multiples of `grain`.
+RNNFAST_INLINE Range share(index_t count, int parts, int part, index_t grain) {
+  const index_t grains = ceil_div(count, grain);
+  const index_t begin = grains * part / parts * grain;
+  const index_t end = grains * (part + 1) / parts * grain;
+  return {begin < count ? begin : count, end < count ? end : count};
+}
+
+// How many parts a job of `operations` floating point operations deserves: handing work over costs some microseconds.
+int worthwhile_parts(int threads, double operations, index_t shares);
+
+}  // namespace rnnfast::parallel

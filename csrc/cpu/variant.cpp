@@ -1,0 +1,65 @@
+// One CPU variant: instantiates the kernels for the instruction set this file is compiled for, and exports their table.
+#include "api/kernel_table.hpp"
+#include "cells/registry.hpp"
+#include "kernels/activation.hpp"
+#include "kernels/linear.hpp"
+#include "kernels/optimizer.hpp"
+#include "kernels/random.hpp"
+#include "kernels/recurrent_backward.hpp"
+#include "kernels/recurrent_forward.hpp"
+
+#define RNNFAST_TEXT_(x) #x
+#define RNNFAST_TEXT(x) RNNFAST_TEXT_(x)
+
+namespace rnnfast::RNNFAST_ISA {
+namespace {
+
+template <class Cell, class T>
+constexpr api::RecurrentKernels<T> recurrent_kernels() {
+  return {
+      [](index_t inputs, index_t hidden) { return ForwardWeights<Cell, T>{inputs, hidden}.size(); },
+      [](index_t inputs, index_t hidden) { return BackwardWeights<Cell, T>{inputs, hidden}.size(); },
+      [](const api::RecurrentWeights<T>& weights) { ForwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
+      [](const api::RecurrentWeights<T>& weights) { BackwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
+      RecurrentForwardPass<Cell, T>::workspace,
+      RecurrentBackwardPass<Cell, T>::workspace,
+      RecurrentForwardPass<Cell, T>::run,
+      RecurrentBackwardPass<Cell, T>::run,
+  };
+}
+
+template <class Cell>
+constexpr api::CellFacts facts() {
+  api::CellFacts facts{Cell::name, Cell::kGates, Cell::kSums, Cell::kStates, {}, {}};
+  for (int gate = 0; gate < Cell::kGates; ++gate) facts.gate_names[gate] = Cell::gates[gate];
+  for (int state = 0; state < Cell::kStates; ++state) facts.state_names[state] = Cell::states[state];
+  return facts;
+}
+
+template <class T, class List>
+struct Recurrent;
+template <class T, class... Cells>
+struct Recurrent<T, CellList<Cells...>> {
+  static constexpr int count = sizeof...(Cells);
+  static constexpr api::RecurrentKernels<T> kernels[] = {recurrent_kernels<Cells, T>()...};
+  static constexpr api::CellFacts cells[] = {facts<Cells>()...};
+};
+
+template <class T>
+constexpr api::KernelTable<T> table() {
+  return {
+      Recurrent<T, AllCells>::kernels,
+      {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward, LinearPass<T>::backward},
+      {OptimizerPass<T>::sgd, OptimizerPass<T>::rmsprop, OptimizerPass<T>::adam, OptimizerPass<T>::sum_of_squares},
+      {dropout_mask<T>},
+      {ActivationPass<T>::sigmoid, ActivationPass<T>::tanh, ActivationPass<T>::relu, ActivationPass<T>::peak},
+  };
+}
+
+}  // namespace
+
+extern const api::Variant variant;
+constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float, AllCells>::count, Recurrent<float, AllCells>::cells,
+                                  table<float>(), table<double>()};
+
+}  // namespace rnnfast::RNNFAST_ISA

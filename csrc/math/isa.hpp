@@ -1,0 +1,16 @@
+// Which instruction set this translation unit is compiled for: cpu/variant.cpp is compiled once per set, with the set's
+// flags and RNNFAST_ISA_<NAME> defined, and everything in math/, cells/ and kernels/ lives in a namespace named after it,
+// so that the linker can never fold an AVX body into the baseline.
+#pragma once
+
+#if defined(RNNFAST_ISA_SCALAR)
+#define RNNFAST_ISA scalar
+#elif defined(RNNFAST_ISA_AVX2)
+#define RNNFAST_ISA avx2
+#elif defined(RNNFAST_ISA_AVX512)
+#define RNNFAST_ISA avx512
+#elif defined(RNNFAST_ISA_NEON)
+#define RNNFAST_ISA neon
+#else
+#error "compile this file through cpu/variant.cpp with RNNFAST_ISA_<NAME> defined"
+#endif

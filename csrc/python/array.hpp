@@ -1,0 +1,115 @@
+// From NumPy arrays to the plain structs of api/: every array is checked for dtype, shape and layout before a kernel sees its
+// pointer, and nothing is ever converted or copied. ops.py has checked before, with better words; this is the second lock.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "api/conventions.hpp"
+
+namespace rnnfast::python {
+
+namespace py = pybind11;
+
+using OptionalArray = std::optional<py::array>;
+
+[[noreturn]] inline void fail(const std::string& name, const std::string& rule) {
+  throw py::value_error("_core: " + name + " " + rule);
+}
+
+template <class T>
+void check_dtype(const py::array& array, const char* name) {
+  if (!py::isinstance<py::array_t<T>>(array)) {
+    throw py::type_error(std::string("_core: ") + name + " must be " + py::str(py::dtype::of<T>()).cast<std::string>() + ", got " +
+                         py::str(array.dtype()).cast<std::string>());
+  }
+}
+
+template <class T, std::size_t kAxes>
+void check_shape(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
+  check_dtype<T>(array, name);
+  bool same = array.ndim() == static_cast<py::ssize_t>(kAxes);
+  for (std::size_t axis = 0; same && axis < kAxes; ++axis) same = array.shape(static_cast<int>(axis)) == shape[axis];
+  if (!same) fail(name, "has the wrong shape");
+}
+
+// A C-contiguous input.
+template <class T, std::size_t kAxes>
+const T* input(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
+  check_shape<T>(array, shape, name);
+  if (!(array.flags() & py::array::c_style)) fail(name, "must be C-contiguous");
+  return static_cast<const T*>(array.data());
+}
+
+template <class T, std::size_t kAxes>
+const T* input(const OptionalArray& array, const std::array<index_t, kAxes>& shape, const char* name) {
+  return array ? input<T>(*array, shape, name) : nullptr;
+}
+
+// A C-contiguous, writable output.
+template <class T, std::size_t kAxes>
+T* output(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
+  const T* data = input<T>(array, shape, name);
+  if (!array.writeable()) fail(name, "must be writable");
+  return const_cast<T*>(data);
+}
+
+template <class T, std::size_t kAxes>
+T* output(const OptionalArray& array, const std::array<index_t, kAxes>& shape, const char* name) {
+  return array ? output<T>(*array, shape, name) : nullptr;
+}
+
+// [N, T, F] with a contiguous last axis and any strides, in whole elements, in the others.
+template <class T>
+api::Sequence<const T> input_sequence(const py::array& array, const std::array<index_t, 3>& shape, const char* name) {
+  check_shape<T>(array, shape, name);
+  constexpr py::ssize_t kSize = sizeof(T);
+  const bool whole = array.strides(0) % kSize == 0 && array.strides(1) % kSize == 0;
+  if ((shape[2] > 1 && array.strides(2) != kSize) || !whole) fail(name, "must have a contiguous last axis");
+  return {static_cast<const T*>(array.data()), array.strides(0) / kSize, array.strides(1) / kSize};
+}
+
+template <class T>
+api::Sequence<T> output_sequence(const py::array& array, const std::array<index_t, 3>& shape, const char* name) {
+  const api::Sequence<const T> view = input_sequence<T>(array, shape, name);
+  if (!array.writeable()) fail(name, "must be writable");
+  return {const_cast<T*>(view.data), view.batch_stride, view.time_stride};
+}
+
+// Calls body(T{}) for the array's dtype, float or double.
+template <class Body>
+auto by_dtype(const py::array& array, const char* name, Body&& body) {
+  if (py::isinstance<py::array_t<float>>(array)) return body(float{});
+  if (py::isinstance<py::array_t<double>>(array)) return body(double{});
+  throw py::type_error(std::string("_core: ") + name + " must be float32 or float64, got " +
+                       py::str(array.dtype()).cast<std::string>());
+}
+
+// Scratch memory of the calling thread, kept between calls so that a call does not pay for fresh pages.
+template <class T>
+T* scratch(index_t count) {
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector
+  thread_local std::unique_ptr<void, Free> memory;
+  thread_local std::size_t size = 0;
+  const std::size_t wanted = round_up(static_cast<index_t>(static_cast<std::size_t>(count) * sizeof(T)) + 1, kAlignment);
+  if (size < wanted) {
+    memory.reset();
+    size = 0;
+    memory.reset(std::aligned_alloc(kAlignment, wanted));
+    if (!memory) throw std::bad_alloc();
+    size = wanted;
+  }
+  return static_cast<T*>(memory.get());
+}
+
+}  // namespace rnnfast::python

@@ -1,0 +1,98 @@
+// Variants, threads, build facts, random masks and the measures of the machine.
+#include <pybind11/stl.h>
+
+#include "backend/registry.hpp"
+#include "base/parallel.hpp"
+#include "python/array.hpp"
+
+namespace rnnfast::python {
+namespace {
+
+py::list cells() {
+  const api::Variant& variant = backend::active();
+  py::list result;
+  for (int index = 0; index < variant.cell_count; ++index) {
+    const api::CellFacts& cell = variant.cells[index];
+    py::list gates, states;
+    for (int gate = 0; gate < cell.gates; ++gate) gates.append(cell.gate_names[gate]);
+    for (int state = 0; state < cell.states; ++state) states.append(cell.state_names[state]);
+    result.append(py::make_tuple(cell.name, py::tuple(gates), py::tuple(states), cell.sums));
+  }
+  return result;
+}
+
+template <class T>
+const api::KernelTable<T>& table() {
+  if constexpr (std::is_same_v<T, float>) {
+    return backend::active().float32;
+  } else {
+    return backend::active().float64;
+  }
+}
+
+void dropout_mask(const py::array& mask, double rate, std::uint32_t key0, std::uint32_t key1) {
+  if (mask.ndim() != 3) fail("mask", "must have three axes (N, T, F)");
+  if (!(rate >= 0.0 && rate < 1.0)) fail("rate", "must be in [0, 1)");
+  by_dtype(mask, "mask", [&](auto zero) {
+    using T = decltype(zero);
+    const std::array<index_t, 3> shape = {mask.shape(0), mask.shape(1), mask.shape(2)};
+    const api::DropoutMask<T> arguments{shape[0], shape[1], shape[2], {key0, key1}, rate, output<T>(mask, shape, "mask")};
+    py::gil_scoped_release release;
+    table<T>().random.dropout_mask(arguments);
+  });
+}
+
+void activation(const std::string& name, const py::array& x, const py::array& y) {
+  by_dtype(x, "x", [&](auto zero) {
+    using T = decltype(zero);
+    const index_t count = x.size();
+    const T* from = input<T>(x, std::array<index_t, 1>{count}, "x");
+    T* to = output<T>(y, std::array<index_t, 1>{count}, "y");
+    const api::ActivationKernels<T>& kernels = table<T>().activation;
+    if (name == "sigmoid") {
+      kernels.sigmoid(from, to, count);
+    } else if (name == "tanh") {
+      kernels.tanh(from, to, count);
+    } else if (name == "relu") {
+      kernels.relu(from, to, count);
+    } else {
+      fail("name", "must be sigmoid, tanh or relu");
+    }
+  });
+}
+
+// Floating point operations done in `repeats` rounds of independent FMAs.
+double peak(const std::string& dtype, index_t repeats) {
+  py::gil_scoped_release release;
+  if (dtype == "float64") {
+    double sink[2] = {0.5, 0.25};
+    return table<double>().activation.peak(repeats, sink);
+  }
+  float sink[2] = {0.5f, 0.25f};
+  return table<float>().activation.peak(repeats, sink);
+}
+
+}  // namespace
+
+void bind_backend(py::module_& module) {
+  backend::active();  // an unknown RNNFAST_ISA fails here, at import
+  module.attr("version") = RNNFAST_VERSION;
+  module.attr("compiler") = RNNFAST_COMPILER;
+  module.attr("cuda_reason") = "this version has no CUDA module";
+  module.def("compiled_variants", [] {
+    py::list names;
+    for (const backend::Entry& entry : backend::compiled()) names.append(py::make_tuple(entry.name, entry.supported()));
+    return names;
+  });
+  module.def("active_variant", [] { return backend::active().name; });
+  module.def("use_variant", &backend::use, py::arg("name"));
+  module.def("cells", &cells);
+  module.def("thread_count", &parallel::thread_count);
+  module.def("set_thread_count", &parallel::set_thread_count, py::arg("count"));
+  module.def("available_cpus", &parallel::available_cpus);
+  module.def("dropout_mask", &dropout_mask, py::arg("mask"), py::kw_only(), py::arg("rate"), py::arg("key0"), py::arg("key1"));
+  module.def("activation", &activation, py::arg("name"), py::arg("x"), py::arg("y"));
+  module.def("peak", &peak, py::arg("dtype"), py::arg("repeats"));
+}
+
+}  // namespace rnnfast::python

@@ -1,0 +1,17 @@
+// The extension module rnnfast._core: a list of topics, one file each. Only rnnfast.ops and rnnfast.backend call it.
+#include <pybind11/pybind11.h>
+
+namespace rnnfast::python {
+void bind_backend(pybind11::module_& module);
+void bind_recurrent(pybind11::module_& module);
+void bind_linear(pybind11::module_& module);
+void bind_optimizer(pybind11::module_& module);
+}  // namespace rnnfast::python
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Kernels of rnnfast; use rnnfast.ops.";
+  rnnfast::python::bind_backend(module);
+  rnnfast::python::bind_recurrent(module);
+  rnnfast::python::bind_linear(module);
+  rnnfast::python::bind_optimizer(module);
+}

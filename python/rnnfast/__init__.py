@@ -1,0 +1,51 @@
+"""rnnfast: fast recurrent and causal-convolutional sequence models; NumPy is the only dependency.
+
+``nn`` layers, ``models`` whole networks, ``train`` the loop, ``data`` and ``forecast`` time series, ``ops`` the kernels,
+``reference`` the same maths in plain NumPy. Sub-packages are imported at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._core import version as __version__
+from .backend import get_num_threads, set_num_threads, show_config
+
+if TYPE_CHECKING:
+    from . import data, forecast, init, losses, models, nn, ops, optim, reference, train
+    from .models import load
+
+_SUBPACKAGES = (
+    "data", "forecast", "init", "losses", "models", "nn", "ops", "optim", "reference", "train",
+)  # fmt: skip
+
+__all__ = [
+    "__version__",
+    "data",
+    "forecast",
+    "get_num_threads",
+    "init",
+    "load",
+    "losses",
+    "models",
+    "nn",
+    "ops",
+    "optim",
+    "reference",
+    "set_num_threads",
+    "show_config",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "load":
+        return importlib.import_module(f"{__name__}.models").load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

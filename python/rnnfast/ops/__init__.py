@@ -1,0 +1,42 @@
+"""The functional kernels: arrays in, arrays out. Arrays are checked and normalised here, once, and only here and in
+``backend`` is ``_core`` called. Sequences are ``[N, T, F]`` with any strides in N and T: pass ``x.transpose(1, 0, 2)`` for a
+time-major ``x``.
+
+Results do not depend, to the bit, on the number of threads, on the other samples of a batch, on where a sequence is cut
+in time, nor on which instruction set with FMA runs them. Not here: layers, parameters and the accumulation of their
+gradients (``rnnfast.nn``).
+"""
+
+from .elementwise import activation, dropout_mask, fma_operations
+from .linear import linear_backward, linear_forward
+from .optimizer import adam, global_norm, rmsprop, sgd
+from .recurrent import (
+    CellInfo,
+    RecurrentGradients,
+    RecurrentTape,
+    RecurrentWeights,
+    cells,
+    recurrent_backward,
+    recurrent_forward,
+    recurrent_step,
+)
+
+__all__ = [
+    "CellInfo",
+    "RecurrentGradients",
+    "RecurrentTape",
+    "RecurrentWeights",
+    "activation",
+    "adam",
+    "cells",
+    "dropout_mask",
+    "fma_operations",
+    "global_norm",
+    "linear_backward",
+    "linear_forward",
+    "recurrent_backward",
+    "recurrent_forward",
+    "recurrent_step",
+    "rmsprop",
+    "sgd",
+]

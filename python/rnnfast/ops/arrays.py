@@ -1,0 +1,80 @@
+"""The checks and layouts that all kernels share: what comes in is right or is named in an error, and is never converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+States = Sequence[Array | None]
+
+
+def shape_of(where: str, name: str, array: Array, axes: int) -> tuple[int, ...]:
+    """The shape of an array that must have so many axes."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
+    if array.ndim != axes:
+        raise ValueError(f"{where}: {name} must have {axes} axes, got shape {array.shape}")
+    return array.shape
+
+
+def check_float(where: str, name: str, array: Array) -> None:
+    """The array must be float32 or float64."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype != np.float32 and array.dtype != np.float64:
+        raise TypeError(
+            f"{where}: {name} must be float32 or float64, got {array.dtype}; convert with .astype(np.float32)"
+        )
+
+
+def check_array(where: str, name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """The array must have this shape and dtype."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype != dtype:
+        raise TypeError(f"{where}: {name} must be {dtype}, got {array.dtype}; convert with .astype(np.{dtype})")
+    if array.shape != shape:
+        raise ValueError(f"{where}: {name} must have shape {shape}, got {array.shape}")
+
+
+def check_states(
+    where: str,
+    name: str,
+    states: States | None,
+    names: tuple[str, ...],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+) -> tuple[Array | None, ...]:
+    """One contiguous array per state, or None for zeros."""
+    if states is None:
+        return (None,) * len(names)
+    if len(states) != len(names):
+        raise ValueError(f"{where}: {name} must have {len(names)} arrays ({', '.join(names)}), got {len(states)}")
+    checked: list[Array | None] = []
+    for state_name, state in zip(names, states, strict=True):
+        if state is not None:
+            check_array(where, f"{name} {state_name}", state, shape, dtype)
+            state = np.ascontiguousarray(state)
+        checked.append(state)
+    return tuple(checked)
+
+
+def with_rows(sequence: Array) -> Array:
+    """The array itself where its last axis is contiguous and its strides are whole elements, as almost always; else a copy."""
+    size = sequence.itemsize
+    batch_stride, time_stride, feature_stride = sequence.strides
+    contiguous = feature_stride == size or sequence.shape[2] <= 1
+    if contiguous and batch_stride % size == 0 and time_stride % size == 0 and sequence.flags.aligned:
+        return sequence
+    return np.ascontiguousarray(sequence)
+
+
+def empty_like_sequence(x: Array, features: int) -> Array:
+    """A new array ``[N, T, features]`` in the memory order of x: time-major where x is."""
+    batch, steps, _ = x.shape
+    if abs(x.strides[0]) < abs(x.strides[1]):
+        return np.empty((steps, batch, features), x.dtype).transpose(1, 0, 2)
+    return np.empty((batch, steps, features), x.dtype)
