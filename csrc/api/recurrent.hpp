@@ -32,7 +32,7 @@ struct RecurrentForward {
   const T* packed;                   // packed for forward
   Sequence<T> y;                     // out: [N, T, H], h of every step
   T* final_state[kMostStates];       // out: states after the last step run [N, H]
-  T* tape_gates;                     // out: [T, N, S, H] what the cell keeps for backward; null: inference, nothing is kept
+  T* tape_gates;                     // out: [T, N, tape_row(hidden)] kept for backward; null: inference, nothing is kept
   T* tape_states;                    // out: [T, N, states-1, H] states but h after every step; null with tape_gates
   T* workspace;                      // [forward_workspace(dims)]
 };
@@ -66,6 +66,7 @@ struct RecurrentKernels {
   index_t (*backward_packed_size)(index_t inputs, index_t hidden);
   void (*pack_forward)(const RecurrentWeights<T>&);
   void (*pack_backward)(const RecurrentWeights<T>&);
+  index_t (*tape_row)(index_t hidden);
   index_t (*forward_workspace)(const RecurrentDims&);
   index_t (*backward_workspace)(const RecurrentDims&, int threads);
   void (*forward)(const RecurrentForward<T>&);

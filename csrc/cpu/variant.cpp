@@ -21,6 +21,7 @@ constexpr api::RecurrentKernels<T> recurrent_kernels() {
       [](index_t inputs, index_t hidden) { return BackwardWeights<Cell, T>{inputs, hidden}.size(); },
       [](const api::RecurrentWeights<T>& weights) { ForwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
       [](const api::RecurrentWeights<T>& weights) { BackwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
+      [](index_t hidden) { return tape_stride<Cell, T>(hidden); },
       RecurrentForwardPass<Cell, T>::workspace,
       RecurrentBackwardPass<Cell, T>::workspace,
       RecurrentForwardPass<Cell, T>::run,

@@ -3,39 +3,62 @@
 #pragma once
 
 #include "api/linear.hpp"
-#include "kernels/dense.hpp"
+#include "kernels/outer_product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
 template <class T>
-struct LinearPass {
+class LinearPass {
+  struct Buffers {
+    T *packed, *start, *products;
+  };
+
+  static Buffers lay_out(index_t columns, index_t depth, int threads, Arena<T>& arena) {
+    T* packed = arena.take(dense_size<T>(columns, depth));
+    T* start = arena.take(round_up(columns, kDenseWidth<T>));
+    return {packed, start, arena.take(threads * OuterProduct<T>::workspace())};
+  }
+
+  static void fill_start(const T* bias, index_t columns, T* start) {
+    for (index_t c = 0; c < round_up(columns, kDenseWidth<T>); ++c) start[c] = bias != nullptr && c < columns ? bias[c] : T(0);
+  }
+
+ public:
   static index_t forward_workspace(index_t, index_t inputs, index_t outputs) {
-    return panels_size<T, kDenseVectors>(outputs, 1, inputs);
+    Arena<T> arena;
+    lay_out(outputs, inputs, 0, arena);
+    return arena.used();
   }
 
   static index_t backward_workspace(index_t, index_t inputs, index_t outputs, int threads) {
-    return panels_size<T, kDenseVectors>(inputs, 1, outputs) + threads * OuterProduct<T>::workspace();
+    Arena<T> arena;
+    lay_out(inputs, outputs, threads, arena);
+    return arena.used();
   }
 
   static void forward(const api::LinearForward<T>& arguments) {
     const index_t inputs = arguments.inputs, outputs = arguments.outputs;
-    pack_by_rows<T, kDenseVectors>(arguments.weight, outputs, 1, inputs, arguments.workspace);
-    row_product<T>(arguments.threads, arguments.rows, outputs, Segments{1, {{0, inputs}}}, plain_rows(arguments.x, inputs),
-                   arguments.workspace, arguments.bias, plain_rows(arguments.y, outputs));
+    Arena<T> arena(arguments.workspace);
+    const Buffers buffers = lay_out(outputs, inputs, 0, arena);
+    pack_by_rows(arguments.weight, outputs, 1, 1, inputs, kDenseWidth<T>, buffers.packed);
+    fill_start(arguments.bias, outputs, buffers.start);
+    row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}}, plain_rows(arguments.x, inputs), buffers.packed,
+                   buffers.start, plain_rows(arguments.y, outputs));
   }
 
   static void backward(const api::LinearBackward<T>& arguments) {
+    const FlushDenormals flush;
     const index_t inputs = arguments.inputs, outputs = arguments.outputs;
-    pack_by_columns<T, kDenseVectors>(arguments.weight, inputs, outputs, arguments.workspace);
+    Arena<T> arena(arguments.workspace);
+    const Buffers buffers = lay_out(inputs, outputs, arguments.threads, arena);
+    pack_by_columns(arguments.weight, inputs, outputs, kDenseWidth<T>, buffers.packed);
+    fill_start(nullptr, inputs, buffers.start);
     const Rows<const T> dy = plain_rows(arguments.dy, outputs);
-    row_product<T>(arguments.threads, arguments.rows, inputs, Segments{1, {{0, outputs}}}, dy, arguments.workspace, nullptr,
+    row_product<T>(arguments.threads, arguments.rows, inputs, {1, {{0, outputs}}}, dy, buffers.packed, buffers.start,
                    plain_rows(arguments.dx, inputs));
     weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy, plain_rows(arguments.x, inputs), arguments.dweight,
-                       arguments.workspace + panels_size<T, kDenseVectors>(inputs, 1, outputs));
-    if (arguments.dbias != nullptr) {
-      const FlushDenormals flush;
-      column_sums<T>(outputs, arguments.rows, dy, arguments.dbias);
-    }
+                       buffers.products);
+    if (arguments.dbias != nullptr) column_sums<T>(outputs, arguments.rows, dy, arguments.dbias);
   }
 };
 

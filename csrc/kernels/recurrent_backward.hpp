@@ -38,16 +38,20 @@ class RecurrentBackwardPass {
  private:
   struct Buffers {
     T* dstate[api::kMostStates];  // rows: gradients of the states, as far as they do not come through W_hh
-    T* zeros;                     // one row for an absent initial h
+    T* zeros;                     // one padded row, for an absent initial h and the start of dx
     T* products;                  // packing space of every thread
   };
 
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
     Buffers buffers{};
     for (int s = 0; s < Cell::kStates; ++s) buffers.dstate[s] = arena.take(dims.batch * state_stride<T>(dims.hidden));
-    buffers.zeros = arena.take(dims.hidden);
+    buffers.zeros = arena.take(zeros(dims));
     buffers.products = arena.take(threads * OuterProduct<T>::workspace());
     return buffers;
+  }
+
+  static index_t zeros(const api::RecurrentDims& dims) {
+    return round_up(dims.inputs > dims.hidden ? dims.inputs : dims.hidden, kDenseWidth<T>);
   }
 
   explicit RecurrentBackwardPass(const Arguments& arguments)
@@ -56,10 +60,10 @@ class RecurrentBackwardPass {
         weights_{dims_.inputs, dims_.hidden},
         order_{dims_.steps, arguments.reverse},
         stride_(state_stride<T>(dims_.hidden)),
-        row_(Cell::kSums * dims_.hidden) {
+        row_(tape_stride<Cell, T>(dims_.hidden)) {
     Arena<T> arena(arguments.workspace);
     buffers_ = lay_out(dims_, arguments.threads, arena);
-    for (index_t unit = 0; unit < dims_.hidden; ++unit) buffers_.zeros[unit] = T(0);
+    for (index_t k = 0; k < zeros(dims_); ++k) buffers_.zeros[k] = T(0);
   }
 
   // Row of the gradients of the sums of sample n at time t.
@@ -82,10 +86,10 @@ class RecurrentBackwardPass {
   }
 
   void scan_all() const {
-    const int parts = parallel::worthwhile_parts(arguments_.threads, scan_operations(), ceil_div(dims_.batch, kDenseRows));
+    const int parts = parallel::worthwhile_parts(arguments_.threads, scan_operations(), ceil_div(dims_.batch, DenseProduct<T>::kRows));
     parallel::for_each_part(parts, [&](int part) {
       const FlushDenormals flush;
-      scan(parallel::share(dims_.batch, parts, part, kDenseRows));
+      scan(parallel::share(dims_.batch, parts, part, DenseProduct<T>::kRows));
     });
   }
 
@@ -112,17 +116,19 @@ class RecurrentBackwardPass {
     Segments segments = hidden_segments<Cell>(dims_.hidden);
     if (step == dims_.steps) segments.count = 0;
     const index_t t = step == dims_.steps ? 0 : order_.at(step);
-    multiply_rows(
-        samples, dims_.hidden, segments, arguments_.packed + weights_.hidden_offset(), [&](index_t n) { return dsums(n, t); },
-        [&](index_t n, index_t unit) { return V::load(buffers_.dstate[0] + n * stride_ + unit); },
-        [&](index_t n, index_t unit, V dh) {
-          if (unit >= dims_.hidden) return;
-          if (step > 0) {
-            act(n, step - 1, unit, dh);
-          } else {
-            store_up_to(dh, arguments_.dstate[0] + n * dims_.hidden + unit, dims_.hidden - unit);
-          }
-        });
+    const T* rows[kRowBlock];
+    for (index_t first = samples.begin; first < samples.end; first += kRowBlock) {
+      const index_t count = samples.end - first < kRowBlock ? samples.end - first : kRowBlock;
+      for (index_t r = 0; r < count; ++r) rows[r] = dsums(first + r, t);
+      dense_rows<T>(count, rows, dims_.hidden, segments, arguments_.packed + weights_.hidden_offset(),
+                    {buffers_.dstate[0] + first * stride_, stride_}, [&](index_t r, index_t unit, V dh) {
+                      if (step > 0) {
+                        act(first + r, step - 1, unit, dh);
+                      } else {
+                        store_up_to(dh, arguments_.dstate[0] + (first + r) * dims_.hidden + unit, dims_.hidden - unit);
+                      }
+                    });
+    }
   }
 
   // The cell's gradient on one sample and one vector of units.
@@ -151,7 +157,7 @@ class RecurrentBackwardPass {
   // dx[n, t] = dsums[n, t] W_ih
   void input_gradient() const {
     row_product<T>(arguments_.threads, dims_.batch * dims_.steps, dims_.inputs, input_segments<Cell>(dims_.hidden), dsum_rows(0),
-                   arguments_.packed, nullptr,
+                   arguments_.packed, buffers_.zeros,
                    {arguments_.dx.data, dims_.batch, arguments_.dx.time_stride, arguments_.dx.batch_stride});
   }
 
@@ -174,7 +180,7 @@ class RecurrentBackwardPass {
     sums_of(hidden_segments<Cell>(dims_.hidden), dims_.hidden, hidden_rows(), arguments_.dweight_hh,
             kSameBias ? nullptr : arguments_.dbias_hh);
     if (!kSameBias || arguments_.dbias_hh == nullptr) return;
-    for (index_t column = 0; column < row_; ++column) arguments_.dbias_hh[column] = arguments_.dbias_ih[column];
+    for (index_t column = 0; column < Cell::kGates * dims_.hidden; ++column) arguments_.dbias_hh[column] = arguments_.dbias_ih[column];
   }
 
   // h before each step: y one step earlier in the order of steps, and the initial state before the first.

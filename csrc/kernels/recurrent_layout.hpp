@@ -1,24 +1,50 @@
-// What forward and backward of a recurrent layer agree on: register tiles, packed weights, rows of state.
+// What forward and backward of a recurrent layer agree on: panels of packed weights, rows of state, rows of the tape.
 #pragma once
 
 #include "api/recurrent.hpp"
-#include "kernels/dense.hpp"
+#include "kernels/outer_product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-// A forward tile owns all sums of its hidden units, so the cell acts on registers.
+// How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units; its gates go through
+// the tile in groups of kGroupGates, all at once where their sums fit the registers.
 template <class Cell>
-struct ForwardTile {
-  static constexpr int kUnitVectors = Cell::kSums == 1 ? 2 : 1;
-  static constexpr int kRows = kTileSums / (Cell::kSums * kUnitVectors) < 8 ? kTileSums / (Cell::kSums * kUnitVectors) : 8;
-  static constexpr int kPanelsForOneRow = Cell::kSums == 1 ? 4 : 2;
+struct ForwardPanel {
+  static constexpr int kUnitVectors = Cell::kGates == 1 ? 2 : 1;
+  static constexpr int kGroupGates = Cell::kGates == 4 && kTileSums < 24 ? 2 : Cell::kGates;
+  static constexpr int kGroups = Cell::kGates / kGroupGates;
+  static constexpr int kColumns = kGroupGates * kUnitVectors;
+  static constexpr int kSums = Cell::kSums * kUnitVectors;  // vectors of sums per row and panel
+  static_assert(Cell::kGates % kGroupGates == 0);
+
+  // For one sample alone several panels go together; all their groups lie side by side in memory.
+  template <class T>
+  using Product = PanelProduct<T, kColumns>;
+  static constexpr int kGroupsForOneRow = Product<float>::kPanelsForOneRow;
+  static constexpr int kPanelsForOneRow = kGroupsForOneRow / kGroups;
+  static_assert(kGroupsForOneRow % kGroups == 0);
+
+  // Where the products of each column are summed: within a row of sums, and over the rows of the panels that go together.
+  struct Slots {
+    int slot[kGroups * kColumns];
+    int one_row[kGroupsForOneRow * kColumns];
+  };
+  static constexpr Slots slots(const int (&sum)[Cell::kGates]) {
+    Slots result{};
+    constexpr int kAll = kGroups * kColumns;
+    for (int c = 0; c < kAll; ++c) result.slot[c] = sum[c / kUnitVectors] * kUnitVectors + c % kUnitVectors;
+    for (int c = 0; c < kGroupsForOneRow * kColumns; ++c) result.one_row[c] = c / kAll * kSums + result.slot[c % kAll];
+    return result;
+  }
+  static constexpr Slots kInputSlots = slots(Cell::kInputSum);
+  static constexpr Slots kHiddenSlots = slots(Cell::kHiddenSum);
 };
 
 // Packed for forward: start of every sum | input panels | hidden panels.
 template <class Cell, class T>
 struct ForwardWeights {
-  static constexpr int kUnitVectors = ForwardTile<Cell>::kUnitVectors;
-  static constexpr index_t kWidth = kUnitVectors * Vec<T>::kLanes;
+  using Panel = ForwardPanel<Cell>;
+  static constexpr index_t kWidth = Panel::kUnitVectors * Vec<T>::kLanes;
 
   index_t inputs, hidden;
 
@@ -36,8 +62,8 @@ struct ForwardWeights {
       add_bias(weights.bias_ih, Cell::kInputSum, weights.packed);
       add_bias(weights.bias_hh, Cell::kHiddenSum, weights.packed);
     }
-    pack_by_rows<T, kUnitVectors>(weights.weight_ih, hidden, Cell::kGates, inputs, weights.packed + input_offset());
-    pack_by_rows<T, kUnitVectors>(weights.weight_hh, hidden, Cell::kGates, hidden, weights.packed + hidden_offset());
+    pack_by_rows(weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth, weights.packed + input_offset());
+    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, hidden, kWidth, weights.packed + hidden_offset());
   }
 
  private:
@@ -55,31 +81,36 @@ template <class Cell, class T>
 struct BackwardWeights {
   index_t inputs, hidden;
 
-  index_t hidden_offset() const { return panels_size<T, kDenseVectors>(inputs, Cell::kGates, hidden); }
-  index_t size() const { return hidden_offset() + panels_size<T, kDenseVectors>(hidden, Cell::kGates, hidden); }
+  index_t hidden_offset() const { return dense_size<T>(inputs, Cell::kGates * hidden); }
+  index_t size() const { return hidden_offset() + dense_size<T>(hidden, Cell::kGates * hidden); }
 
   void pack(const api::RecurrentWeights<T>& weights) const {
-    pack_by_columns<T, kDenseVectors>(weights.weight_ih, inputs, Cell::kGates * hidden, weights.packed);
-    pack_by_columns<T, kDenseVectors>(weights.weight_hh, hidden, Cell::kGates * hidden, weights.packed + hidden_offset());
+    const index_t depth = Cell::kGates * hidden;
+    pack_by_columns(weights.weight_ih, inputs, depth, kDenseWidth<T>, weights.packed);
+    pack_by_columns(weights.weight_hh, hidden, depth, kDenseWidth<T>, weights.packed + hidden_offset());
   }
 };
 
-// Rows of state in a workspace are padded to whole panels, so that tiles load and store full vectors, plus one cache line, so
-// that rows of a power-of-two width do not all fall into the same cache sets.
+// Rows of a power-of-two size would all fall into the same cache sets: one more cache line spreads them.
 template <class T>
-RNNFAST_INLINE index_t state_stride(index_t hidden) {
-  constexpr index_t kWidest = 2 * Vec<T>::kLanes;
-  return round_up(hidden, kWidest) + 64 / static_cast<index_t>(sizeof(T));
-}
+constexpr index_t kRowPadding = 64 / static_cast<index_t>(sizeof(T));
 
-// The steps in the order in which they run: step s of T is time at(s).
+// Rows of state in a workspace are padded to whole panels, so that tiles load and store full vectors.
+template <class T>
+RNNFAST_INLINE index_t state_stride(index_t hidden) { return round_up(hidden, kDenseWidth<T>) + kRowPadding<T>; }
+
+// Rows of the tape: kSums runs of H values, later overwritten by their gradients.
+template <class Cell, class T>
+RNNFAST_INLINE index_t tape_stride(index_t hidden) { return Cell::kSums * hidden + kRowPadding<T>; }
+
+// The steps in the order in which they run: step s of T is time at(s), and the other way round.
 struct StepOrder {
   index_t steps;
   bool reverse;
   RNNFAST_INLINE index_t at(index_t step) const { return reverse ? steps - 1 - step : step; }
 };
 
-// The gates' slots of a gradient row [S, H] as runs of columns. Gates that lie side by side (all but GRU's n) merge.
+// The gates' places in a tape row as runs of columns. Gates that lie side by side (all but GRU's n) merge.
 template <class Cell>
 constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
   for (int gate = 0; gate < Cell::kGates; ++gate) {

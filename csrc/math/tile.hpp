@@ -1,17 +1,17 @@
-// The one product under every kernel: a tile of kRows x kColumns vectors of sums stays in registers while k runs upwards,
+// The register tile under every product: kRows x kColumns vectors of sums stay in registers while k runs upwards,
 //
 //   sum[r][c] <- fma(rows[r][k], panel[k][c], sum[r][c])   for k = 0 … depth-1, one k after the other,
 //
-// with `rows` read as broadcast scalars and `panel` as packed vectors. Each sum is one chain of FMAs in ascending k: nothing
-// about tiles, threads or batch size can change its bits. Where a sum starts is the caller's choice (bias, stored sum, 0).
+// with rows read as broadcast scalars and the panel as packed vectors. Each sum is one chain of FMAs in ascending k: nothing
+// about tiles, blocks, threads or batch size can change its bits. A stored sum picked up again is the same sum.
 #pragma once
 
 #include "math/vec.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-// How many samples x vectors of one register tile fit: the sums, one broadcast per row and one panel vector.
-// AVX2 and scalar x86 have 16 registers, AVX-512 and NEON 32.
+// How many sums fit beside a panel's vectors and one broadcast value: AVX2 and baseline x86 have 16 registers, AVX-512 and
+// NEON 32.
 #if defined(RNNFAST_ISA_AVX2)
 constexpr int kTileSums = 12;
 #elif defined(RNNFAST_ISA_AVX512) || defined(RNNFAST_ISA_NEON)
@@ -20,42 +20,32 @@ constexpr int kTileSums = 24;
 constexpr int kTileSums = 8;
 #endif
 
-// Columns of a plain tile: panel vector c feeds sum c.
-struct Identity {
-  static constexpr int of(int column) { return column; }
-};
-
-// `panels` packed panels side by side, `kStep` vectors of each per k; panel p begins p * panel_stride further on.
-// Row r is read at rows[r][k * kRowStep].
-template <int kRows, int kPanels, int kStep, int kRowStep, class Target, class T, int kSums>
-RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kSums], const T* const (&rows)[kRows], const T* panel, index_t panel_stride,
-                               index_t depth) {
+// Row r is read at rows[r][k * kRowStep]. `kPanels` panels lie panel_stride apart; panel p feeds columns p * kColumns onwards.
+template <int kRows, int kPanels, int kColumns, int kRowStep, class T>
+RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows], const T* panel,
+                               index_t panel_stride, index_t depth) {
   using V = Vec<T>;
   const T* column[kPanels];
   RNNFAST_UNROLL
   for (int p = 0; p < kPanels; ++p) column[p] = panel + p * panel_stride;
   for (index_t k = 0; k < depth; ++k) {
-    V value[kRows];
-    RNNFAST_UNROLL
-    for (int r = 0; r < kRows; ++r) value[r] = V::broadcast(rows[r][k * kRowStep]);
+    // All weights first and one row at a time: sums, weights and one value are all the registers that this takes.
+    V weight[kPanels * kColumns];
     RNNFAST_UNROLL
     for (int p = 0; p < kPanels; ++p) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kStep; ++c) {
-        const V weight = V::load(column[p] + c * V::kLanes);
-        RNNFAST_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          V& target = sum[r][p * (kSums / kPanels) + Target::of(c)];
-          target = fma(value[r], weight, target);
-        }
-      }
-      column[p] += kStep * V::kLanes;
+      for (int c = 0; c < kColumns; ++c) weight[p * kColumns + c] = V::load(column[p] + c * V::kLanes);
+      column[p] += kColumns * V::kLanes;
+    }
+    RNNFAST_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const V value = V::broadcast(rows[r][k * kRowStep]);
+      RNNFAST_UNROLL
+      for (int c = 0; c < kPanels * kColumns; ++c) sum[r][c] = fma(value, weight[c], sum[r][c]);
     }
   }
 }
 
-// Cuts `count` rows into tiles of at most kMost rows, as even as possible (22 rows: 6 6 5 5, not 6 6 6 4), and calls
-// body(Constant<rows>, first_row) for each.
 template <int kValue>
 struct Constant {
   static constexpr int value = kValue;
@@ -69,6 +59,8 @@ RNNFAST_INLINE void call_with_rows(index_t rows, Body&& body) {
   body(Constant<kMost>{});
 }
 
+// Cuts rows into tiles of at most kMost, as even as possible (22 rows: 6 6 5 5, not 6 6 6 4), and calls
+// body(Constant<rows>, first_row) for each.
 template <int kMost, class Body>
 RNNFAST_INLINE void for_each_tile(index_t begin, index_t end, Body&& body) {
   index_t tiles = ceil_div(end - begin, kMost);

@@ -102,11 +102,11 @@ RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {_
 #elif defined(RNNFAST_ISA_AVX512)
 RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm512_fmadd_ps(a.native, b.native, c.native)}; }
 RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return {_mm512_fmadd_pd(a.native, b.native, c.native)}; }
-// As for AVX2: the second operand is returned where either is NaN.
-RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) { return {_mm512_max_ps(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) { return {_mm512_max_pd(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) { return {_mm512_min_ps(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {_mm512_min_pd(bound.native, x.native)}; }
+// As for AVX2. The zero-masking forms with all lanes on are the plain instructions; GCC's plain ones warn of uninitialised values.
+RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) { return {_mm512_maskz_max_ps(static_cast<__mmask16>(-1), bound.native, x.native)}; }
+RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) { return {_mm512_maskz_max_pd(static_cast<__mmask8>(-1), bound.native, x.native)}; }
+RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) { return {_mm512_maskz_min_ps(static_cast<__mmask16>(-1), bound.native, x.native)}; }
+RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {_mm512_maskz_min_pd(static_cast<__mmask8>(-1), bound.native, x.native)}; }
 #elif defined(RNNFAST_ISA_NEON)
 RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {vfmaq_f32(c.native, a.native, b.native)}; }
 RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return {vfmaq_f64(c.native, a.native, b.native)}; }

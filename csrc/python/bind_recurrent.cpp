@@ -48,6 +48,11 @@ py::array pack(int cell, bool for_backward, const py::array& weight_ih, const py
   });
 }
 
+index_t tape_row(int cell, const std::string& dtype, index_t hidden) {
+  facts(cell);
+  return dtype == "float64" ? kernels<double>(cell).tape_row(hidden) : kernels<float>(cell).tape_row(hidden);
+}
+
 template <class Pointer, class Arrays, class Convert>
 void fill_states(Pointer (&to)[api::kMostStates], const Arrays& arrays, int states, const char* name, Convert&& convert) {
   if (static_cast<int>(arrays.size()) != states) fail(name, "has the wrong number of states");
@@ -77,7 +82,7 @@ void forward(int cell, bool reverse, index_t hidden, const py::array& x, const s
     fill_states(arguments.final_state, final_state, cell_facts.states, "final_state",
                 [&](const py::array& array) { return output<T>(array, rows, "final_state"); });
     arguments.tape_gates = output<T>(
-        tape_gates, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.sums, hidden}, "tape_gates");
+        tape_gates, std::array<index_t, 3>{dims.steps, dims.batch, kernel.tape_row(hidden)}, "tape_gates");
     arguments.tape_states = output<T>(
         tape_states, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.states - 1, hidden}, "tape_states");
     if ((arguments.tape_gates == nullptr) != (arguments.tape_states == nullptr)) fail("tape", "must be given whole");
@@ -112,7 +117,7 @@ void backward(int cell, bool reverse, const py::array& x, const py::array& y, co
     arguments.packed =
         input<T>(packed, std::array<index_t, 1>{kernel.backward_packed_size(dims.inputs, hidden)}, "packed");
     arguments.tape_gates = output<T>(
-        tape_gates, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.sums, hidden}, "tape_gates");
+        tape_gates, std::array<index_t, 3>{dims.steps, dims.batch, kernel.tape_row(hidden)}, "tape_gates");
     arguments.tape_states = input<T>(
         tape_states, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.states - 1, hidden}, "tape_states");
     if (dy) arguments.dy = input_sequence<T>(*dy, output_shape, "dy");
@@ -138,6 +143,7 @@ void bind_recurrent(py::module_& module) {
   using py::arg;
   module.def("recurrent_pack", &pack, arg("cell"), py::kw_only(), arg("for_backward"), arg("weight_ih"), arg("weight_hh"),
              arg("bias_ih"), arg("bias_hh"));
+  module.def("recurrent_tape_row", &tape_row, arg("cell"), py::kw_only(), arg("dtype"), arg("hidden"));
   module.def("recurrent_forward", &forward, arg("cell"), py::kw_only(), arg("reverse"), arg("hidden"), arg("x"), arg("state"),
              arg("packed"), arg("y"), arg("final_state"), arg("tape_gates"), arg("tape_states"));
   module.def("recurrent_backward", &backward, arg("cell"), py::kw_only(), arg("reverse"), arg("x"), arg("y"), arg("state"),

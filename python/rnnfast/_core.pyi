@@ -28,6 +28,7 @@ def recurrent_pack(
     bias_ih: _Array | None,
     bias_hh: _Array | None,
 ) -> _Array: ...
+def recurrent_tape_row(cell: int, *, dtype: str, hidden: int) -> int: ...
 def recurrent_forward(
     cell: int,
     *,

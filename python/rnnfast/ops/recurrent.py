@@ -165,7 +165,8 @@ def recurrent_forward(
     final = tuple(np.empty((batch, hidden), dtype) for _ in info.states)
     tape = None
     if training:
-        gates = np.empty((steps, batch, info.sums, hidden), dtype)
+        row = _core.recurrent_tape_row(info.index, dtype=dtype.name, hidden=hidden)
+        gates = np.empty((steps, batch, row), dtype)
         tape = RecurrentTape(
             x, y, state, gates, np.empty((steps, batch, len(info.states) - 1, hidden), dtype), reverse
         )

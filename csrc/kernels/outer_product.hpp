@@ -1,0 +1,178 @@
+// Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows, and column sums for biases.
+//
+// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2. Sums rest in C between blocks
+// of k, so every element remains one chain of FMAs in ascending k.
+#pragma once
+
+#include "kernels/product.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// C by two strides, of which one is 1.
+template <class T>
+class OuterProduct {
+  using V = Vec<T>;
+  static constexpr int kRows = DenseProduct<T>::kRows;
+  static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;  // a sliver of B is half of L1
+  static constexpr index_t kRowBlock = 96;      // rows of C per block: 96 KB of packed A in float32
+  static constexpr index_t kColumnBlock = 256;  // columns of C per block: 256 KB of packed B in float32
+
+ public:
+  static constexpr index_t kWidth = kDenseWidth<T>;
+
+  static index_t workspace() {
+    Arena<T> arena;
+    lay_out(arena);
+    return arena.used();
+  }
+
+  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a, const Rows<const T>& b,
+                  T* c, index_t m_stride, index_t n_stride, T* workspace) {
+    Arena<T> arena(workspace);
+    const Buffers buffers = lay_out(arena);
+    for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
+      const index_t columns = n_range.end - n < kColumnBlock ? n_range.end - n : kColumnBlock;
+      index_t k = 0;
+      do {  // once even for depth 0: the sums are zeros then
+        const index_t block = depth - k < kDepthBlock ? depth - k : kDepthBlock;
+        pack_columns(b, k, block, n, columns, buffers.b);
+        for (index_t m = m_range.begin; m < m_range.end; m += kRowBlock) {
+          const index_t end = m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end;
+          for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
+            pack_rows<decltype(tile_rows)::value>(a, k, block, first, buffers.a + (first - m) * block);
+          });
+          for (index_t column = 0; column < columns; column += kWidth) {
+            for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
+              tile<decltype(tile_rows)::value>(buffers.a + (first - m) * block, buffers.b + column * block, block, k == 0,
+                                               c + first * m_stride + (n + column) * n_stride, m_stride, n_stride,
+                                               columns - column);
+            });
+          }
+        }
+        k += kDepthBlock;
+      } while (k < depth);
+    }
+  }
+
+ private:
+  struct Buffers {
+    T *a, *b;
+  };
+  static RNNFAST_INLINE Buffers lay_out(Arena<T>& arena) {
+    T* a = arena.take(kDepthBlock * kRowBlock);
+    T* b = arena.take(kDepthBlock * round_up(kColumnBlock, kWidth));
+    return {a, b};
+  }
+
+  static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns, T* packed) {
+    for (index_t row = 0; row < block; ++row) {
+      const T* from = b.at(k + row) + n;
+      for (index_t first = 0; first < columns; first += kWidth) {
+        T* to = packed + first * block + row * kWidth;
+        for (int c = 0; c < kDenseVectors; ++c) {
+          const index_t column = first + c * V::kLanes;
+          (column < columns ? load_up_to(from + column, columns - column) : V::zero()).store(to + c * V::kLanes);
+        }
+      }
+    }
+  }
+
+  template <int kTileRows>
+  static void pack_rows(const Rows<const T>& a, index_t k, index_t block, index_t m, T* packed) {
+    for (index_t row = 0; row < block; ++row) {
+      const T* from = a.at(k + row) + m;
+      RNNFAST_UNROLL
+      for (int r = 0; r < kTileRows; ++r) packed[row * kTileRows + r] = from[r];
+    }
+  }
+
+  template <int kTileRows>
+  static void tile(const T* a, const T* b, index_t depth, bool fresh, T* target, index_t m_stride, index_t n_stride,
+                   index_t columns) {
+    V sum[kTileRows][kDenseVectors];
+    const T* rows[kTileRows];
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      rows[r] = a + r;
+      RNNFAST_UNROLL
+      for (int c = 0; c < kDenseVectors; ++c) {
+        const T* from = target + r * m_stride + c * V::kLanes * n_stride;
+        sum[r][c] = fresh ? V::zero() : load_strided(from, n_stride, columns - c * V::kLanes);
+      }
+    }
+    accumulate<kTileRows, 1, kDenseVectors, kTileRows>(sum, rows, b, 0, depth);
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kDenseVectors; ++c) {
+        store_strided(sum[r][c], target + r * m_stride + c * V::kLanes * n_stride, n_stride, columns - c * V::kLanes);
+      }
+    }
+  }
+
+  static RNNFAST_INLINE V load_strided(const T* from, index_t stride, index_t left) {
+    if (left <= 0) return V::zero();
+    if (stride == 1) return load_up_to(from, left);
+    T lanes[V::kLanes] = {};
+    for (index_t lane = 0; lane < V::kLanes && lane < left; ++lane) lanes[lane] = from[lane * stride];
+    return V::load(lanes);
+  }
+
+  static RNNFAST_INLINE void store_strided(V v, T* to, index_t stride, index_t left) {
+    if (left <= 0) return;
+    if (stride == 1) return store_up_to(v, to, left);
+    T lanes[V::kLanes];
+    v.store(lanes);
+    for (index_t lane = 0; lane < V::kLanes && lane < left; ++lane) to[lane * stride] = lanes[lane];
+  }
+};
+
+// dW[m, n] = sum over rows k of a_k[m] b_k[n], row-major [outputs, inputs]. Where the inputs would not fill a panel the product
+// is formed transposed (inputs broadcast, outputs in vectors): the same chains, so the same bits. Threads share the outputs.
+template <class T>
+void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a, const Rows<const T>& b,
+                     T* dweight, T* workspace) {
+  using Product = OuterProduct<T>;
+  const bool transposed = inputs < Product::kWidth && inputs < outputs;
+  const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;
+  const double operations = 2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(depth);
+  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(outputs, grain));
+  const index_t workspace_size = Product::workspace();
+  parallel::for_each_part(parts, [&](int part) {
+    const FlushDenormals flush;
+    const parallel::Range own = parallel::share(outputs, parts, part, grain);
+    T* memory = workspace + part * workspace_size;
+    if (transposed) {
+      Product::run({0, inputs}, own, depth, b, a, dweight, 1, inputs, memory);
+    } else {
+      Product::run(own, {0, inputs}, depth, a, b, dweight, inputs, 1, memory);
+    }
+  });
+}
+
+// sums[c] = sum over k of row k [c], k ascending.
+template <class T>
+void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* sums) {
+  using V = Vec<T>;
+  constexpr int kTogether = 8;  // a whole cache line or more of every row, and enough chains to hide the latency of addition
+  index_t first = 0;
+  for (; first + kTogether * V::kLanes <= columns; first += kTogether * V::kLanes) {
+    V sum[kTogether];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kTogether; ++c) sum[c] = V::zero();
+    for (index_t k = 0; k < depth; ++k) {
+      const T* row = rows.at(k) + first;
+      RNNFAST_UNROLL
+      for (int c = 0; c < kTogether; ++c) sum[c] = sum[c] + V::load(row + c * V::kLanes);
+    }
+    RNNFAST_UNROLL
+    for (int c = 0; c < kTogether; ++c) sum[c].store(sums + first + c * V::kLanes);
+  }
+  for (; first < columns; first += V::kLanes) {
+    V sum = V::zero();
+    for (index_t k = 0; k < depth; ++k) sum = sum + load_up_to(rows.at(k) + first, columns - first);
+    store_up_to(sum, sums + first, columns - first);
+  }
+}
+
+}  // namespace rnnfast::RNNFAST_ISA

@@ -1,0 +1,199 @@
+// Products of rows with packed panels: the inner part of forward and backward steps, input sums, dx and linear layers.
+//
+// Up to kRowBlock rows pass one panel at a time. The depth is cut so that a block of the panel stays in L1 while all tiles of rows
+// use it; between blocks the sums rest in memory, which changes nothing in them. What happens to finished sums (a cell, a
+// store) is the caller's, who finds them in L1.
+#pragma once
+
+#include "base/arena.hpp"
+#include "base/denormals.hpp"
+#include "base/parallel.hpp"
+#include "math/panels.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 KB
+// A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and may stream from L2.
+constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
+
+// Rows numbered major * minor_count + minor (time-major rows of a sequence [N, T, F]: major t, minor n), read from `data` by strides;
+// the rows of one major number may lie elsewhere (h before the first step is the initial state).
+template <class T>
+struct Rows {
+  T* data;
+  index_t minor_count, major_stride, minor_stride;
+  index_t other_major = -1, other_stride = 0;
+  T* other = nullptr;
+
+  RNNFAST_INLINE T* at(index_t row) const {
+    const index_t major = row / minor_count, minor = row % minor_count;
+    if (major == other_major) return other + minor * other_stride;
+    return data + major * major_stride + minor * minor_stride;
+  }
+};
+
+// Contiguous rows.
+template <class T>
+RNNFAST_INLINE Rows<T> plain_rows(T* data, index_t length) { return {data, 1, length, 0}; }
+
+// Runs of columns of a row that take part in a product: gates of a cell that lie side by side form one.
+struct Segment {
+  index_t offset, depth;
+};
+struct Segments {
+  int count;
+  Segment segment[4];
+
+  index_t depth() const {
+    index_t sum = 0;
+    for (int s = 0; s < count; ++s) sum += segment[s].depth;
+    return sum;
+  }
+};
+
+// Sums of one panel: row r begins at data + r * stride.
+template <class T>
+struct SumRows {
+  T* data;
+  index_t stride;
+};
+
+// Adds rows x panel to sums in memory. A panel has kColumns vectors; column c adds to the sum at slot[c] vectors into a row of sums.
+template <class T, int kColumns>
+struct PanelProduct {
+  using V = Vec<T>;
+  static constexpr int kFitting = kTileSums / kColumns;
+  static constexpr int kRows = kFitting < 8 ? kFitting : 8;
+  static constexpr index_t kDepthBlock = kPanelBlockBytes / (kColumns * static_cast<index_t>(sizeof(V)));
+  // One row alone has only kColumns chains of FMAs per panel, too few to hide their latency of 4 cycles on 2 pipes.
+  static constexpr int kPanelsForOneRow = kColumns >= 4 ? 2 : kColumns == 3 ? 3 : 4;
+
+  static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel, SumRows<T> sums,
+                  const int* slot) {
+    for (int s = 0; s < segments.count; ++s) {
+      const Segment& segment = segments.segment[s];
+      for (index_t k = 0; k < segment.depth; k += kDepthBlock) {
+        const index_t block = segment.depth - k < kDepthBlock ? segment.depth - k : kDepthBlock;
+        for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+          tile<decltype(tile_rows)::value>(rows + first, segment.offset + k, panel, block,
+                                           {sums.data + first * sums.stride, sums.stride}, slot);
+        });
+        panel += block * kColumns * V::kLanes;
+      }
+    }
+  }
+
+  // One row and kPanelsForOneRow panels, panel_stride apart, which begin with the same segments; slot has an entry for every
+  // column of every panel.
+  static void run_one_row(const T* row, const Segments& segments, const T* panel, index_t panel_stride, T* sums,
+                          const int* slot) {
+    constexpr int kAll = kPanelsForOneRow * kColumns;
+    V sum[1][kAll];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(sums + slot[c] * V::kLanes);
+    for (int s = 0; s < segments.count; ++s) {
+      const T* const at[1] = {row + segments.segment[s].offset};
+      accumulate<1, kPanelsForOneRow, kColumns, 1>(sum, at, panel, panel_stride, segments.segment[s].depth);
+      panel += segments.segment[s].depth * kColumns * V::kLanes;
+    }
+    RNNFAST_UNROLL
+    for (int c = 0; c < kAll; ++c) sum[0][c].store(sums + slot[c] * V::kLanes);
+  }
+
+ private:
+  template <int kTileRows>
+  static void tile(const T* const* rows, index_t offset, const T* panel, index_t depth, SumRows<T> sums, const int* slot) {
+    V sum[kTileRows][kColumns];
+    const T* at[kTileRows];
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      at[r] = rows[r] + offset;
+      RNNFAST_UNROLL
+      for (int c = 0; c < kColumns; ++c) sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
+    }
+    accumulate<kTileRows, 1, kColumns, 1>(sum, at, panel, 0, depth);
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kColumns; ++c) sum[r][c].store(sums.data + r * sums.stride + slot[c] * V::kLanes);
+    }
+  }
+};
+
+// Plain products: panels of kDenseVectors vectors.
+constexpr int kDenseVectors = 2;
+template <class T>
+constexpr index_t kDenseWidth = kDenseVectors * Vec<T>::kLanes;
+template <class T>
+using DenseProduct = PanelProduct<T, kDenseVectors>;
+constexpr int kDenseSlots[] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+template <class T>
+RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) { return round_up(columns, kDenseWidth<T>) * depth; }
+
+// finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start from
+// starts.data + r * starts.stride, which holds whole panels of columns.
+template <class T, class Finish>
+RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments, const T* packed,
+                               SumRows<const T> starts, Finish&& finish) {
+  using V = Vec<T>;
+  constexpr index_t kWidth = kDenseWidth<T>;
+  constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
+  static_assert(kTogether * kDenseVectors <= static_cast<int>(sizeof kDenseSlots / sizeof(int)));
+  const index_t panel_size = segments.depth() * kWidth;
+  alignas(64) T sums[kRowBlock * kWidth];
+  for (index_t column = 0; column < columns;) {
+    // Lines of sums: one per row, or for one row alone one per panel.
+    const bool together = count == 1 && column + kTogether * kWidth <= columns;
+    const index_t lines = together ? kTogether : count;
+    const index_t start_stride = together ? kWidth : starts.stride;
+    for (index_t line = 0; line < lines; ++line) {
+      const T* start = starts.data + column + line * start_stride;
+      for (int c = 0; c < kDenseVectors; ++c) V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
+    }
+    if (together) {
+      DenseProduct<T>::run_one_row(rows[0], segments, packed, panel_size, sums, kDenseSlots);
+    } else {
+      DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
+    }
+    for (index_t line = 0; line < lines; ++line) {
+      const index_t first = together ? column + line * kWidth : column;
+      for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c) {
+        finish(together ? 0 : line, first + c * V::kLanes, V::load(sums + line * kWidth + c * V::kLanes));
+      }
+    }
+    const index_t panels = together ? kTogether : 1;
+    column += panels * kWidth;
+    packed += panels * panel_size;
+  }
+}
+
+// out[row] = start + in[row] W for packed W; start [columns, padded to whole panels]. Threads share the rows.
+template <class T>
+void row_product(int threads, index_t count, index_t columns, const Segments& segments, const Rows<const T>& in, const T* packed,
+                 const T* start, const Rows<T>& out) {
+  const double operations = 2.0 * static_cast<double>(count) * static_cast<double>(columns) * static_cast<double>(segments.depth());
+  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(count, DenseProduct<T>::kRows));
+  parallel::for_each_part(parts, [&](int part) {
+    const FlushDenormals flush;
+    const parallel::Range own = parallel::share(count, parts, part, DenseProduct<T>::kRows);
+    // Rows of one block stay in L2 while all panels pass by.
+    constexpr index_t kBlockBytes = 192 << 10;
+    const index_t fitting = kBlockBytes / static_cast<index_t>(sizeof(T)) / (segments.depth() + 1);
+    const index_t block = fitting > kRowBlock ? kRowBlock : fitting < 4 * DenseProduct<T>::kRows ? 4 * DenseProduct<T>::kRows : fitting;
+    const T* rows[kRowBlock];
+    T* outputs[kRowBlock];
+    for (index_t begin = own.begin; begin < own.end; begin += block) {
+      const index_t present = own.end - begin < block ? own.end - begin : block;
+      for (index_t r = 0; r < present; ++r) {
+        rows[r] = in.at(begin + r);
+        outputs[r] = out.at(begin + r);
+      }
+      dense_rows<T>(present, rows, columns, segments, packed, {start, 0}, [&](index_t r, index_t column, Vec<T> sum) {
+        store_up_to(sum, outputs[r] + column, columns - column);
+      });
+    }
+  });
+}
+
+}  // namespace rnnfast::RNNFAST_ISA
