@@ -11,7 +11,8 @@ struct ActivationKernels {
   void (*sigmoid)(const T* x, T* y, index_t count);
   void (*tanh)(const T* x, T* y, index_t count);
   void (*relu)(const T* x, T* y, index_t count);
-  // Runs `repeats` rounds of independent FMAs that fill the pipes; returns the number of floating point operations done.
+  // Runs `repeats` rounds of independent FMAs that fill the pipes; returns the number of floating point
+  // operations done.
   double (*peak)(index_t repeats, T* sink);
 };
 

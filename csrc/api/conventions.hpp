@@ -1,7 +1,9 @@
-// Conventions of the kernel interface; the structs of this folder, with their comments, are its specification.
+// Conventions of the kernel interface; the structs of this folder, with their comments, are its
+// specification.
 //
 // Axes: N batch, T steps, I inputs, H hidden units, G gates, S sums of a cell, O outputs.
-// - Arrays are row-major with a contiguous last axis. Sequences [N, T, F] may have any strides in N and T, negative included:
+// - Arrays are row-major with a contiguous last axis. Sequences [N, T, F] may have any strides in N and T,
+// negative included:
 //   batch-first, time-major and halves of a bidirectional output are all strides, never copies.
 // - The caller owns all memory. Outputs are overwritten, never accumulated into, and must not overlap inputs.
 // - A null pointer stands for an absent array only where the comment says so.

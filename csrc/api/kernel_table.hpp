@@ -1,5 +1,5 @@
-// Everything one variant (instruction set) offers, as plain data: the backend lists the tables explicitly, nothing registers
-// itself. Cells appear in the order of cells/registry.hpp.
+// Everything one variant (instruction set) offers, as plain data: the backend lists the tables explicitly,
+// nothing registers itself. Cells appear in the order of cells/registry.hpp.
 #pragma once
 
 #include "api/activation.hpp"

@@ -1,12 +1,13 @@
-// Optimizer steps, fused over one flat buffer of all parameters: one pass, in place. Every gradient is read as
-// g = gradient_scale * gradient (clipping by global norm) before anything else.
+// Optimizer steps, fused over one flat buffer of all parameters: one pass, in place. Every gradient is read
+// as g = gradient_scale * gradient (clipping by global norm) before anything else.
 #pragma once
 
 #include "api/conventions.hpp"
 
 namespace rnnfast::api {
 
-// g <- g + weight_decay p;  v <- momentum v + g (velocity starts at 0);  p <- p - rate (nesterov ? g + momentum v : v)
+// g <- g + weight_decay p;  v <- momentum v + g (velocity starts at 0);  p <- p - rate (nesterov ? g +
+// momentum v : v)
 template <class T>
 struct SgdStep {
   index_t count;

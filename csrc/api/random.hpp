@@ -1,5 +1,5 @@
-// Masks from a counter-based generator: Philox4x32-10 (Salmon et al. 2011). A mask element depends on its key and its index
-// (n, t, unit) alone, so any split over threads, batches or time gives the same mask.
+// Masks from a counter-based generator: Philox4x32-10 (Salmon et al. 2011). A mask element depends on its key
+// and its index (n, t, unit) alone, so any split over threads, batches or time gives the same mask.
 #pragma once
 
 #include "api/conventions.hpp"

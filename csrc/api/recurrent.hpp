@@ -1,7 +1,7 @@
 // One direction of one recurrent layer: packing of weights, forward, backward.
 //
-// Weights come as in PyTorch: weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H], gates in the cell's order.
-// The packed forms are private to the variant that made them.
+// Weights come as in PyTorch: weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H], gates in
+// the cell's order. The packed forms are private to the variant that made them.
 #pragma once
 
 #include "api/conventions.hpp"
@@ -25,16 +25,16 @@ struct RecurrentWeights {
 template <class T>
 struct RecurrentForward {
   RecurrentDims dims;
-  bool reverse;                      // true: steps run from T-1 down to 0
+  bool reverse;  // true: steps run from T-1 down to 0
   int threads;
-  Sequence<const T> x;               // [N, T, I]
-  const T* state[kMostStates];       // initial states [N, H]; null: zeros
-  const T* packed;                   // packed for forward
-  Sequence<T> y;                     // out: [N, T, H], h of every step
-  T* final_state[kMostStates];       // out: states after the last step run [N, H]
-  T* tape_gates;                     // out: [T, N, tape_row(hidden)] kept for backward; null: inference, nothing is kept
-  T* tape_states;                    // out: [T, N, states-1, H] states but h after every step; null with tape_gates
-  T* workspace;                      // [forward_workspace(dims)]
+  Sequence<const T> x;          // [N, T, I]
+  const T* state[kMostStates];  // initial states [N, H]; null: zeros
+  const T* packed;              // packed for forward
+  Sequence<T> y;                // out: [N, T, H], h of every step
+  T* final_state[kMostStates];  // out: states after the last step run [N, H]
+  T* tape_gates;   // out: [T, N, tape_row(hidden)] kept for backward; null: inference, nothing is kept
+  T* tape_states;  // out: [T, N, states-1, H] states but h after every step; null with tape_gates
+  T* workspace;    // [forward_workspace(dims)]
 };
 
 template <class T>
@@ -42,21 +42,21 @@ struct RecurrentBackward {
   RecurrentDims dims;
   bool reverse;
   int threads;
-  Sequence<const T> x;               // [N, T, I] as in forward
-  Sequence<const T> y;               // [N, T, H] as forward wrote it
-  const T* state[kMostStates];       // as in forward
-  const T* packed;                   // packed for backward
-  T* tape_gates;                     // in: as forward wrote it; out: overwritten by the gradients of the sums
+  Sequence<const T> x;          // [N, T, I] as in forward
+  Sequence<const T> y;          // [N, T, H] as forward wrote it
+  const T* state[kMostStates];  // as in forward
+  const T* packed;              // packed for backward
+  T* tape_gates;                // in: as forward wrote it; out: overwritten by the gradients of the sums
   const T* tape_states;
-  Sequence<const T> dy;              // [N, T, H]; data null: zeros
+  Sequence<const T> dy;                // [N, T, H]; data null: zeros
   const T* dfinal_state[kMostStates];  // [N, H]; null: zeros
-  Sequence<T> dx;                    // out: [N, T, I]; data null: not wanted
-  T* dstate[kMostStates];            // out: gradients of the initial states [N, H]
-  T* dweight_ih;                     // out: [G*H, I]
-  T* dweight_hh;                     // out: [G*H, H]
-  T* dbias_ih;                       // out: [G*H]; null together with dbias_hh: not wanted
-  T* dbias_hh;                       // out: [G*H]
-  T* workspace;                      // [backward_workspace(dims, threads)]
+  Sequence<T> dx;                      // out: [N, T, I]; data null: not wanted
+  T* dstate[kMostStates];              // out: gradients of the initial states [N, H]
+  T* dweight_ih;                       // out: [G*H, I]
+  T* dweight_hh;                       // out: [G*H, H]
+  T* dbias_ih;                         // out: [G*H]; null together with dbias_hh: not wanted
+  T* dbias_hh;                         // out: [G*H]
+  T* workspace;                        // [backward_workspace(dims, threads)]
 };
 
 // The kernels of one cell in one variant.

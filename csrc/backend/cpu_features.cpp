@@ -34,7 +34,8 @@ bool saves(unsigned mask) {
 bool supports_avx2() { return saves(0x06) && bit(cpuid(1).ecx, 12) && bit(cpuid(7).ebx, 5); }
 bool supports_avx512() {
   const unsigned features = cpuid(7).ebx;
-  return supports_avx2() && saves(0xE6) && bit(features, 16) && bit(features, 17) && bit(features, 30) && bit(features, 31);
+  return supports_avx2() && saves(0xE6) && bit(features, 16) && bit(features, 17) && bit(features, 30) &&
+         bit(features, 31);
 }
 bool supports_neon() { return false; }
 #else

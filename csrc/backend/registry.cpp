@@ -27,7 +27,8 @@ namespace {
 std::string names() {
   std::string list;
   for (const Entry& entry : compiled()) {
-    list += (list.empty() ? "" : ", ") + std::string(entry.name) + (entry.supported() ? "" : " (not supported by this CPU)");
+    list += (list.empty() ? "" : ", ") + std::string(entry.name) +
+            (entry.supported() ? "" : " (not supported by this CPU)");
   }
   return list;
 }
@@ -60,12 +61,12 @@ std::atomic<const api::Variant*>& current() {
 const std::vector<Entry>& compiled() {
   static const std::vector<Entry> entries = {
 #if defined(__x86_64__)
-      {"avx512", supports_avx512, []() -> const api::Variant& { return avx512::variant; }},
-      {"avx2", supports_avx2, []() -> const api::Variant& { return avx2::variant; }},
+    {"avx512", supports_avx512, []() -> const api::Variant& { return avx512::variant; }},
+    {"avx2", supports_avx2, []() -> const api::Variant& { return avx2::variant; }},
 #elif defined(__aarch64__)
-      {"neon", supports_neon, []() -> const api::Variant& { return neon::variant; }},
+    {"neon", supports_neon, []() -> const api::Variant& { return neon::variant; }},
 #endif
-      {"scalar", [] { return true; }, []() -> const api::Variant& { return scalar::variant; }},
+    {"scalar", [] { return true; }, []() -> const api::Variant& { return scalar::variant; }},
   };
   return entries;
 }

@@ -1,5 +1,5 @@
-// Hands out consecutive, cache-line-aligned pieces of memory that the caller owns. Constructed without memory it only counts,
-// so that one function both lays out a kernel's workspace and tells its size.
+// Hands out consecutive, cache-line-aligned pieces of memory that the caller owns. Constructed without memory
+// it only counts, so that one function both lays out a kernel's workspace and tells its size.
 #pragma once
 
 #include "base/types.hpp"

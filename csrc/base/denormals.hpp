@@ -1,6 +1,7 @@
-// Flushes denormal numbers to zero while a kernel runs on a thread, and restores the thread's mode afterwards: denormals
-// can slow arithmetic twentyfold, yet a library must not change the mode for the rest of the process.
-// Inlined by force: a copy compiled with AVX encodings must never be shared with the baseline.
+// Flushes denormal numbers to zero while a kernel runs on a thread, and restores the thread's mode
+// afterwards: denormals can slow arithmetic twentyfold, yet a library must not change the mode for the rest
+// of the process. Inlined by force: a copy compiled with AVX encodings must never be shared with the
+// baseline.
 #pragma once
 
 #include "base/types.hpp"

@@ -15,8 +15,8 @@
 namespace rnnfast::parallel {
 namespace {
 
-// A worker that has just finished spins this many times before it sleeps: layers of one model follow each other within
-// microseconds, and waking a sleeping thread costs tens of them.
+// A worker that has just finished spins this many times before it sleeps: layers of one model follow each
+// other within microseconds, and waking a sleeping thread costs tens of them.
 constexpr int kSpins = 4000;
 
 void pause_briefly() {
@@ -71,7 +71,8 @@ class Pool {
   void work(int part) {
     std::uint64_t seen = 0;
     for (;;) {
-      for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins) pause_briefly();
+      for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins)
+        pause_briefly();
       if (job_.load(std::memory_order_acquire) == seen) {
         std::unique_lock<std::mutex> lock(mutex_);
         sleeping_.fetch_add(1, std::memory_order_acq_rel);
@@ -114,7 +115,8 @@ thread_local bool inside_part = false;
 void before_fork() { state().mutex.lock(); }
 void after_fork_in_parent() { state().mutex.unlock(); }
 void after_fork_in_child() {
-  // Only the forking thread exists here: the old pool's threads are gone and its destructor would wait for them for ever.
+  // Only the forking thread exists here: the old pool's threads are gone and its destructor would wait for
+  // them for ever.
   state().pool = nullptr;
   state().mutex.unlock();
 }

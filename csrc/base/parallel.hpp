@@ -1,9 +1,10 @@
-// The only file, with parallel.cpp, that knows threads: a pool of std::thread that runs numbered parts of one job.
+// The only file, with parallel.cpp, that knows threads: a pool of std::thread that runs numbered parts of one
+// job.
 //
-// Parts are contiguous shares of outputs, never of a sum, so the number of threads cannot change a bit of any result.
-// The pool starts at the first job that needs it, counts only the CPUs this process may use (affinity mask and cgroup
-// quota), survives fork() (the child starts a pool of its own), and serves one job at a time: a job that arrives while
-// another runs, or from inside a part, is run by its caller alone.
+// Parts are contiguous shares of outputs, never of a sum, so the number of threads cannot change a bit of any
+// result. The pool starts at the first job that needs it, counts only the CPUs this process may use (affinity
+// mask and cgroup quota), survives fork() (the child starts a pool of its own), and serves one job at a time:
+// a job that arrives while another runs, or from inside a part, is run by its caller alone.
 #pragma once
 
 #include <type_traits>
@@ -22,7 +23,8 @@ void run(int parts, void (*task)(void* context, int part), void* context);
 template <class Task>
 RNNFAST_INLINE void for_each_part(int parts, Task&& task) {
   using Body = std::remove_reference_t<Task>;
-  run(parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
+  run(
+      parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
 }
 
 struct Range {
@@ -37,7 +39,8 @@ RNNFAST_INLINE Range share(index_t count, int parts, int part, index_t grain) {
   return {begin < count ? begin : count, end < count ? end : count};
 }
 
-// How many parts a job of `operations` floating point operations deserves: handing work over costs some microseconds.
+// How many parts a job of `operations` floating point operations deserves: handing work over costs some
+// microseconds.
 int worthwhile_parts(int threads, double operations, index_t shares);
 
 }  // namespace rnnfast::parallel

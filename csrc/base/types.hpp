@@ -5,7 +5,8 @@
 #include <cstdint>
 
 #define RNNFAST_INLINE inline __attribute__((always_inline))
-// Register tiles are arrays with constant indices: every loop over them must be unrolled for them to stay in registers.
+// Register tiles are arrays with constant indices: every loop over them must be unrolled for them to stay in
+// registers.
 #if defined(__clang__)
 #define RNNFAST_UNROLL _Pragma("clang loop unroll(full)")
 #else

@@ -1,17 +1,20 @@
-// What a cell is: compile-time facts and two pure functions on a vector type V. No loop over time, no memory layout.
+// What a cell is: compile-time facts and two pure functions on a vector type V. No loop over time, no memory
+// layout.
 //
-//   name, gates[kGates], states[kStates]   names in order; states[0] is h, the output and what enters weight_hh
-//   kSums                                  running sums per hidden unit that the driver forms before the cell acts
-//   kInputSum[g], kHiddenSum[g]            the sum that gate g's input product and hidden product add to. Most gates share one
-//                                          sum; where a gate must see the two products apart (GRU's n) they have two
+//   name, gates[kGates], states[kStates]   names in order; states[0] is h, the output and what enters
+//   weight_hh kSums                                  running sums per hidden unit that the driver forms
+//   before the cell acts kInputSum[g], kHiddenSum[g]            the sum that gate g's input product and
+//   hidden product add to. Most gates share one
+//                                          sum; where a gate must see the two products apart (GRU's n) they
+//                                          have two
 //   kTape                                  how many of the tape's kSums slots forward fills
-//   forward(sum, previous, next, tape)     states of the step before -> states of this step; tape is kept for backward
-//   backward(tape, previous, next, dnext, dsum, dprevious)
-//                                          gradients of the new states -> gradients of the sums and, apart from what flows
-//                                          through weight_hh, of the previous states
+//   forward(sum, previous, next, tape)     states of the step before -> states of this step; tape is kept for
+//   backward backward(tape, previous, next, dnext, dsum, dprevious)
+//                                          gradients of the new states -> gradients of the sums and, apart
+//                                          from what flows through weight_hh, of the previous states
 //
-// The driver stores dsum over the tape's values, hence tape and sums have the same number of slots. Derivatives are written
-// from the outputs of the activations: sigmoid' = s (1 - s), tanh' = 1 - t^2.
+// The driver stores dsum over the tape's values, hence tape and sums have the same number of slots.
+// Derivatives are written from the outputs of the activations: sigmoid' = s (1 - s), tanh' = 1 - t^2.
 #pragma once
 
 #include "math/activations.hpp"

@@ -1,4 +1,5 @@
-// GRU (Cho et al. 2014), reset gate after the product as in PyTorch and cuDNN. With p = W_ih x_t + b_ih, q = W_hh h_{t-1} + b_hh:
+// GRU (Cho et al. 2014), reset gate after the product as in PyTorch and cuDNN. With p = W_ih x_t + b_ih, q =
+// W_hh h_{t-1} + b_hh:
 //   r, z = sigmoid(p + q),  n = tanh(p_n + r q_n),  h_t = (1 - z) n + z h_{t-1}
 // r, z take one sum each; n needs its two products apart, so there are four sums: r, z, p_n, q_n.
 #pragma once
@@ -28,8 +29,9 @@ struct Gru {
   }
 
   template <class V>
-  static RNNFAST_INLINE void backward(const V (&tape)[kSums], const V (&previous)[kStates], const V (&)[kStates],
-                                      const V (&dnext)[kStates], V (&dsum)[kSums], V (&dprevious)[kStates]) {
+  static RNNFAST_INLINE void backward(const V (&tape)[kSums], const V (&previous)[kStates],
+                                      const V (&)[kStates], const V (&dnext)[kStates], V (&dsum)[kSums],
+                                      V (&dprevious)[kStates]) {
     const V one = V::broadcast(1);
     const V r = tape[0], z = tape[1], n = tape[2], q_n = tape[3];
     const V dh = dnext[0];

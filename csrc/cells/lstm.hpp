@@ -1,4 +1,5 @@
-// LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000). With a = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh per gate:
+// LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000). With a = W_ih x_t + b_ih + W_hh
+// h_{t-1} + b_hh per gate:
 //   i, f, o = sigmoid(a),  g = tanh(a),  c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)
 // tanh(c_t) is computed again in backward: cheaper than carrying it through memory.
 #pragma once
@@ -29,8 +30,9 @@ struct Lstm {
   }
 
   template <class V>
-  static RNNFAST_INLINE void backward(const V (&tape)[kSums], const V (&previous)[kStates], const V (&next)[kStates],
-                                      const V (&dnext)[kStates], V (&dsum)[kSums], V (&dprevious)[kStates]) {
+  static RNNFAST_INLINE void backward(const V (&tape)[kSums], const V (&previous)[kStates],
+                                      const V (&next)[kStates], const V (&dnext)[kStates], V (&dsum)[kSums],
+                                      V (&dprevious)[kStates]) {
     const V one = V::broadcast(1);
     const V i = tape[0], f = tape[1], g = tape[2], o = tape[3];
     const V tanh_c = tanh(next[1]);

@@ -1,4 +1,5 @@
-// The list of cells: bindings, both dtypes, every variant, layers, tests and benchmarks follow from this one line.
+// The list of cells: bindings, both dtypes, every variant, layers, tests and benchmarks follow from this one
+// line.
 #pragma once
 
 #include "cells/gru.hpp"

@@ -9,17 +9,25 @@ namespace rnnfast::RNNFAST_ISA {
 struct Tanh {
   static constexpr const char* kCellName = "rnn_tanh";
   template <class V>
-  static RNNFAST_INLINE V apply(V x) { return tanh(x); }
+  static RNNFAST_INLINE V apply(V x) {
+    return tanh(x);
+  }
   template <class V>
-  static RNNFAST_INLINE V gradient(V h, V dh) { return dh * (V::broadcast(1) - h * h); }
+  static RNNFAST_INLINE V gradient(V h, V dh) {
+    return dh * (V::broadcast(1) - h * h);
+  }
 };
 
 struct Relu {
   static constexpr const char* kCellName = "rnn_relu";
   template <class V>
-  static RNNFAST_INLINE V apply(V x) { return relu(x); }
+  static RNNFAST_INLINE V apply(V x) {
+    return relu(x);
+  }
   template <class V>
-  static RNNFAST_INLINE V gradient(V h, V dh) { return where_positive(h, dh); }
+  static RNNFAST_INLINE V gradient(V h, V dh) {
+    return where_positive(h, dh);
+  }
 };
 
 template <class Activation>
@@ -32,7 +40,8 @@ struct VanillaRnn {
   static constexpr int kHiddenSum[kGates] = {0};
 
   template <class V>
-  static RNNFAST_INLINE void forward(const V (&sum)[kSums], const V (&)[kStates], V (&next)[kStates], V (&)[kSums]) {
+  static RNNFAST_INLINE void forward(const V (&sum)[kSums], const V (&)[kStates], V (&next)[kStates],
+                                     V (&)[kSums]) {
     next[0] = Activation::apply(sum[0]);
   }
 

@@ -1,4 +1,5 @@
-// One CPU variant: instantiates the kernels for the instruction set this file is compiled for, and exports their table.
+// One CPU variant: instantiates the kernels for the instruction set this file is compiled for, and exports
+// their table.
 #include "api/kernel_table.hpp"
 #include "cells/registry.hpp"
 #include "kernels/activation.hpp"
@@ -17,10 +18,18 @@ namespace {
 template <class Cell, class T>
 constexpr api::RecurrentKernels<T> recurrent_kernels() {
   return {
-      [](index_t inputs, index_t hidden) { return ForwardWeights<Cell, T>{inputs, hidden}.size(); },
-      [](index_t inputs, index_t hidden) { return BackwardWeights<Cell, T>{inputs, hidden}.size(); },
-      [](const api::RecurrentWeights<T>& weights) { ForwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
-      [](const api::RecurrentWeights<T>& weights) { BackwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights); },
+      [](index_t inputs, index_t hidden) {
+        return ForwardWeights<Cell, T>{inputs, hidden}.size();
+      },
+      [](index_t inputs, index_t hidden) {
+        return BackwardWeights<Cell, T>{inputs, hidden}.size();
+      },
+      [](const api::RecurrentWeights<T>& weights) {
+        ForwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights);
+      },
+      [](const api::RecurrentWeights<T>& weights) {
+        BackwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights);
+      },
       [](index_t hidden) { return tape_stride<Cell, T>(hidden); },
       RecurrentForwardPass<Cell, T>::workspace,
       RecurrentBackwardPass<Cell, T>::workspace,
@@ -50,8 +59,10 @@ template <class T>
 constexpr api::KernelTable<T> table() {
   return {
       Recurrent<T, AllCells>::kernels,
-      {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward, LinearPass<T>::backward},
-      {OptimizerPass<T>::sgd, OptimizerPass<T>::rmsprop, OptimizerPass<T>::adam, OptimizerPass<T>::sum_of_squares},
+      {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward,
+       LinearPass<T>::backward},
+      {OptimizerPass<T>::sgd, OptimizerPass<T>::rmsprop, OptimizerPass<T>::adam,
+       OptimizerPass<T>::sum_of_squares},
       {dropout_mask<T>},
       {ActivationPass<T>::sigmoid, ActivationPass<T>::tanh, ActivationPass<T>::relu, ActivationPass<T>::peak},
   };
@@ -60,7 +71,7 @@ constexpr api::KernelTable<T> table() {
 }  // namespace
 
 extern const api::Variant variant;
-constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float, AllCells>::count, Recurrent<float, AllCells>::cells,
-                                  table<float>(), table<double>()};
+constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float, AllCells>::count,
+                                  Recurrent<float, AllCells>::cells, table<float>(), table<double>()};
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,5 +1,5 @@
-// Linear layer over rows: y = x W^T + b;  dx = dy W,  dW = dy^T x,  db = column sums of dy. Weights are packed on every call:
-// that is one pass over them, beside one multiplication per row.
+// Linear layer over rows: y = x W^T + b;  dx = dy W,  dW = dy^T x,  db = column sums of dy. Weights are
+// packed on every call: that is one pass over them, beside one multiplication per row.
 #pragma once
 
 #include "api/linear.hpp"
@@ -20,7 +20,8 @@ class LinearPass {
   }
 
   static void fill_start(const T* bias, index_t columns, T* start) {
-    for (index_t c = 0; c < round_up(columns, kDenseWidth<T>); ++c) start[c] = bias != nullptr && c < columns ? bias[c] : T(0);
+    for (index_t c = 0; c < round_up(columns, kDenseWidth<T>); ++c)
+      start[c] = bias != nullptr && c < columns ? bias[c] : T(0);
   }
 
  public:
@@ -42,8 +43,9 @@ class LinearPass {
     const Buffers buffers = lay_out(outputs, inputs, 0, arena);
     pack_by_rows(arguments.weight, outputs, 1, 1, inputs, kDenseWidth<T>, buffers.packed);
     fill_start(arguments.bias, outputs, buffers.start);
-    row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}}, plain_rows(arguments.x, inputs), buffers.packed,
-                   buffers.start, plain_rows(arguments.y, outputs));
+    row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}},
+                   plain_rows(arguments.x, inputs), buffers.packed, buffers.start,
+                   plain_rows(arguments.y, outputs));
   }
 
   static void backward(const api::LinearBackward<T>& arguments) {
@@ -54,10 +56,10 @@ class LinearPass {
     pack_by_columns(arguments.weight, inputs, outputs, kDenseWidth<T>, buffers.packed);
     fill_start(nullptr, inputs, buffers.start);
     const Rows<const T> dy = plain_rows(arguments.dy, outputs);
-    row_product<T>(arguments.threads, arguments.rows, inputs, {1, {{0, outputs}}}, dy, buffers.packed, buffers.start,
-                   plain_rows(arguments.dx, inputs));
-    weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy, plain_rows(arguments.x, inputs), arguments.dweight,
-                       buffers.products);
+    row_product<T>(arguments.threads, arguments.rows, inputs, {1, {{0, outputs}}}, dy, buffers.packed,
+                   buffers.start, plain_rows(arguments.dx, inputs));
+    weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy,
+                       plain_rows(arguments.x, inputs), arguments.dweight, buffers.products);
     if (arguments.dbias != nullptr) column_sums<T>(outputs, arguments.rows, dy, arguments.dbias);
   }
 };

@@ -1,5 +1,6 @@
-// Optimizer steps over one flat buffer, each a single pass. Element-wise operations that IEEE 754 rounds exactly, written as
-// plain loops: the compiler turns them into vectors, and every variant gives the same bits.
+// Optimizer steps over one flat buffer, each a single pass. Element-wise operations that IEEE 754 rounds
+// exactly, written as plain loops: the compiler turns them into vectors, and every variant gives the same
+// bits.
 #pragma once
 
 #include <cmath>
@@ -69,9 +70,11 @@ struct OptimizerPass {
     double lane[kLanes] = {};
     index_t k = 0;
     for (; k + kLanes <= count; k += kLanes) {
-      for (int l = 0; l < kLanes; ++l) lane[l] += static_cast<double>(values[k + l]) * static_cast<double>(values[k + l]);
+      for (int l = 0; l < kLanes; ++l)
+        lane[l] += static_cast<double>(values[k + l]) * static_cast<double>(values[k + l]);
     }
-    for (int l = 0; k < count; ++k, ++l) lane[l] += static_cast<double>(values[k]) * static_cast<double>(values[k]);
+    for (int l = 0; k < count; ++k, ++l)
+      lane[l] += static_cast<double>(values[k]) * static_cast<double>(values[k]);
     for (int half = kLanes / 2; half > 0; half /= 2) {
       for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
     }

@@ -1,7 +1,8 @@
-// Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows, and column sums for biases.
+// Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows, and column
+// sums for biases.
 //
-// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2. Sums rest in C between blocks
-// of k, so every element remains one chain of FMAs in ascending k.
+// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2. Sums
+// rest in C between blocks of k, so every element remains one chain of FMAs in ascending k.
 #pragma once
 
 #include "kernels/product.hpp"
@@ -26,8 +27,8 @@ class OuterProduct {
     return arena.used();
   }
 
-  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a, const Rows<const T>& b,
-                  T* c, index_t m_stride, index_t n_stride, T* workspace) {
+  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
+                  const Rows<const T>& b, T* c, index_t m_stride, index_t n_stride, T* workspace) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -43,9 +44,9 @@ class OuterProduct {
           });
           for (index_t column = 0; column < columns; column += kWidth) {
             for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
-              tile<decltype(tile_rows)::value>(buffers.a + (first - m) * block, buffers.b + column * block, block, k == 0,
-                                               c + first * m_stride + (n + column) * n_stride, m_stride, n_stride,
-                                               columns - column);
+              tile<decltype(tile_rows)::value>(buffers.a + (first - m) * block, buffers.b + column * block,
+                                               block, k == 0, c + first * m_stride + (n + column) * n_stride,
+                                               m_stride, n_stride, columns - column);
             });
           }
         }
@@ -64,14 +65,16 @@ class OuterProduct {
     return {a, b};
   }
 
-  static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns, T* packed) {
+  static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns,
+                           T* packed) {
     for (index_t row = 0; row < block; ++row) {
       const T* from = b.at(k + row) + n;
       for (index_t first = 0; first < columns; first += kWidth) {
         T* to = packed + first * block + row * kWidth;
         for (int c = 0; c < kDenseVectors; ++c) {
           const index_t column = first + c * V::kLanes;
-          (column < columns ? load_up_to(from + column, columns - column) : V::zero()).store(to + c * V::kLanes);
+          (column < columns ? load_up_to(from + column, columns - column) : V::zero())
+              .store(to + c * V::kLanes);
         }
       }
     }
@@ -87,8 +90,8 @@ class OuterProduct {
   }
 
   template <int kTileRows>
-  static void tile(const T* a, const T* b, index_t depth, bool fresh, T* target, index_t m_stride, index_t n_stride,
-                   index_t columns) {
+  static void tile(const T* a, const T* b, index_t depth, bool fresh, T* target, index_t m_stride,
+                   index_t n_stride, index_t columns) {
     V sum[kTileRows][kDenseVectors];
     const T* rows[kTileRows];
     RNNFAST_UNROLL
@@ -105,7 +108,8 @@ class OuterProduct {
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
       for (int c = 0; c < kDenseVectors; ++c) {
-        store_strided(sum[r][c], target + r * m_stride + c * V::kLanes * n_stride, n_stride, columns - c * V::kLanes);
+        store_strided(sum[r][c], target + r * m_stride + c * V::kLanes * n_stride, n_stride,
+                      columns - c * V::kLanes);
       }
     }
   }
@@ -127,15 +131,17 @@ class OuterProduct {
   }
 };
 
-// dW[m, n] = sum over rows k of a_k[m] b_k[n], row-major [outputs, inputs]. Where the inputs would not fill a panel the product
-// is formed transposed (inputs broadcast, outputs in vectors): the same chains, so the same bits. Threads share the outputs.
+// dW[m, n] = sum over rows k of a_k[m] b_k[n], row-major [outputs, inputs]. Where the inputs would not fill a
+// panel the product is formed transposed (inputs broadcast, outputs in vectors): the same chains, so the same
+// bits. Threads share the outputs.
 template <class T>
-void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a, const Rows<const T>& b,
-                     T* dweight, T* workspace) {
+void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
+                     const Rows<const T>& b, T* dweight, T* workspace) {
   using Product = OuterProduct<T>;
   const bool transposed = inputs < Product::kWidth && inputs < outputs;
   const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;
-  const double operations = 2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(depth);
+  const double operations =
+      2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(depth);
   const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(outputs, grain));
   const index_t workspace_size = Product::workspace();
   parallel::for_each_part(parts, [&](int part) {
@@ -154,7 +160,8 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
 template <class T>
 void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* sums) {
   using V = Vec<T>;
-  constexpr int kTogether = 8;  // a whole cache line or more of every row, and enough chains to hide the latency of addition
+  constexpr int kTogether =
+      8;  // a whole cache line or more of every row, and enough chains to hide the latency of addition
   index_t first = 0;
   for (; first + kTogether * V::kLanes <= columns; first += kTogether * V::kLanes) {
     V sum[kTogether];

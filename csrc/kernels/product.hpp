@@ -1,8 +1,9 @@
-// Products of rows with packed panels: the inner part of forward and backward steps, input sums, dx and linear layers.
+// Products of rows with packed panels: the inner part of forward and backward steps, input sums, dx and
+// linear layers.
 //
-// Up to kRowBlock rows pass one panel at a time. The depth is cut so that a block of the panel stays in L1 while all tiles of rows
-// use it; between blocks the sums rest in memory, which changes nothing in them. What happens to finished sums (a cell, a
-// store) is the caller's, who finds them in L1.
+// Up to kRowBlock rows pass one panel at a time. The depth is cut so that a block of the panel stays in L1
+// while all tiles of rows use it; between blocks the sums rest in memory, which changes nothing in them. What
+// happens to finished sums (a cell, a store) is the caller's, who finds them in L1.
 #pragma once
 
 #include "base/arena.hpp"
@@ -13,11 +14,13 @@
 namespace rnnfast::RNNFAST_ISA {
 
 constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 KB
-// A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and may stream from L2.
+// A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and may stream from
+// L2.
 constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
-// Rows numbered major * minor_count + minor (time-major rows of a sequence [N, T, F]: major t, minor n), read from `data` by strides;
-// the rows of one major number may lie elsewhere (h before the first step is the initial state).
+// Rows numbered major * minor_count + minor (time-major rows of a sequence [N, T, F]: major t, minor n), read
+// from `data` by strides; the rows of one major number may lie elsewhere (h before the first step is the
+// initial state).
 template <class T>
 struct Rows {
   T* data;
@@ -34,7 +37,9 @@ struct Rows {
 
 // Contiguous rows.
 template <class T>
-RNNFAST_INLINE Rows<T> plain_rows(T* data, index_t length) { return {data, 1, length, 0}; }
+RNNFAST_INLINE Rows<T> plain_rows(T* data, index_t length) {
+  return {data, 1, length, 0};
+}
 
 // Runs of columns of a row that take part in a product: gates of a cell that lie side by side form one.
 struct Segment {
@@ -58,18 +63,20 @@ struct SumRows {
   index_t stride;
 };
 
-// Adds rows x panel to sums in memory. A panel has kColumns vectors; column c adds to the sum at slot[c] vectors into a row of sums.
+// Adds rows x panel to sums in memory. A panel has kColumns vectors; column c adds to the sum at slot[c]
+// vectors into a row of sums.
 template <class T, int kColumns>
 struct PanelProduct {
   using V = Vec<T>;
   static constexpr int kFitting = kTileSums / kColumns;
   static constexpr int kRows = kFitting < 8 ? kFitting : 8;
   static constexpr index_t kDepthBlock = kPanelBlockBytes / (kColumns * static_cast<index_t>(sizeof(V)));
-  // One row alone has only kColumns chains of FMAs per panel, too few to hide their latency of 4 cycles on 2 pipes.
+  // One row alone has only kColumns chains of FMAs per panel, too few to hide their latency of 4 cycles on 2
+  // pipes.
   static constexpr int kPanelsForOneRow = kColumns >= 4 ? 2 : kColumns == 3 ? 3 : 4;
 
-  static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel, SumRows<T> sums,
-                  const int* slot) {
+  static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel,
+                  SumRows<T> sums, const int* slot) {
     for (int s = 0; s < segments.count; ++s) {
       const Segment& segment = segments.segment[s];
       for (index_t k = 0; k < segment.depth; k += kDepthBlock) {
@@ -83,10 +90,10 @@ struct PanelProduct {
     }
   }
 
-  // One row and kPanelsForOneRow panels, panel_stride apart, which begin with the same segments; slot has an entry for every
-  // column of every panel.
-  static void run_one_row(const T* row, const Segments& segments, const T* panel, index_t panel_stride, T* sums,
-                          const int* slot) {
+  // One row and kPanelsForOneRow panels, panel_stride apart, which begin with the same segments; slot has an
+  // entry for every column of every panel.
+  static void run_one_row(const T* row, const Segments& segments, const T* panel, index_t panel_stride,
+                          T* sums, const int* slot) {
     constexpr int kAll = kPanelsForOneRow * kColumns;
     V sum[1][kAll];
     RNNFAST_UNROLL
@@ -102,14 +109,16 @@ struct PanelProduct {
 
  private:
   template <int kTileRows>
-  static void tile(const T* const* rows, index_t offset, const T* panel, index_t depth, SumRows<T> sums, const int* slot) {
+  static void tile(const T* const* rows, index_t offset, const T* panel, index_t depth, SumRows<T> sums,
+                   const int* slot) {
     V sum[kTileRows][kColumns];
     const T* at[kTileRows];
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       at[r] = rows[r] + offset;
       RNNFAST_UNROLL
-      for (int c = 0; c < kColumns; ++c) sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
+      for (int c = 0; c < kColumns; ++c)
+        sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
     }
     accumulate<kTileRows, 1, kColumns, 1>(sum, at, panel, 0, depth);
     RNNFAST_UNROLL
@@ -123,19 +132,21 @@ struct PanelProduct {
 // Plain products: panels of kDenseVectors vectors.
 constexpr int kDenseVectors = 2;
 template <class T>
-constexpr index_t kDenseWidth = kDenseVectors * Vec<T>::kLanes;
+constexpr index_t kDenseWidth = kDenseVectors* Vec<T>::kLanes;
 template <class T>
 using DenseProduct = PanelProduct<T, kDenseVectors>;
 constexpr int kDenseSlots[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
 template <class T>
-RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) { return round_up(columns, kDenseWidth<T>) * depth; }
+RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) {
+  return round_up(columns, kDenseWidth<T>) * depth;
+}
 
-// finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start from
-// starts.data + r * starts.stride, which holds whole panels of columns.
+// finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start
+// from starts.data + r * starts.stride, which holds whole panels of columns.
 template <class T, class Finish>
-RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments, const T* packed,
-                               SumRows<const T> starts, Finish&& finish) {
+RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
+                               const T* packed, SumRows<const T> starts, Finish&& finish) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
   constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
@@ -149,7 +160,8 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     const index_t start_stride = together ? kWidth : starts.stride;
     for (index_t line = 0; line < lines; ++line) {
       const T* start = starts.data + column + line * start_stride;
-      for (int c = 0; c < kDenseVectors; ++c) V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
+      for (int c = 0; c < kDenseVectors; ++c)
+        V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
     }
     if (together) {
       DenseProduct<T>::run_one_row(rows[0], segments, packed, panel_size, sums, kDenseSlots);
@@ -170,9 +182,10 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
 
 // out[row] = start + in[row] W for packed W; start [columns, padded to whole panels]. Threads share the rows.
 template <class T>
-void row_product(int threads, index_t count, index_t columns, const Segments& segments, const Rows<const T>& in, const T* packed,
-                 const T* start, const Rows<T>& out) {
-  const double operations = 2.0 * static_cast<double>(count) * static_cast<double>(columns) * static_cast<double>(segments.depth());
+void row_product(int threads, index_t count, index_t columns, const Segments& segments,
+                 const Rows<const T>& in, const T* packed, const T* start, const Rows<T>& out) {
+  const double operations =
+      2.0 * static_cast<double>(count) * static_cast<double>(columns) * static_cast<double>(segments.depth());
   const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(count, DenseProduct<T>::kRows));
   parallel::for_each_part(parts, [&](int part) {
     const FlushDenormals flush;
@@ -180,7 +193,9 @@ void row_product(int threads, index_t count, index_t columns, const Segments& se
     // Rows of one block stay in L2 while all panels pass by.
     constexpr index_t kBlockBytes = 192 << 10;
     const index_t fitting = kBlockBytes / static_cast<index_t>(sizeof(T)) / (segments.depth() + 1);
-    const index_t block = fitting > kRowBlock ? kRowBlock : fitting < 4 * DenseProduct<T>::kRows ? 4 * DenseProduct<T>::kRows : fitting;
+    const index_t block = fitting > kRowBlock                    ? kRowBlock
+                          : fitting < 4 * DenseProduct<T>::kRows ? 4 * DenseProduct<T>::kRows
+                                                                 : fitting;
     const T* rows[kRowBlock];
     T* outputs[kRowBlock];
     for (index_t begin = own.begin; begin < own.end; begin += block) {
@@ -189,9 +204,10 @@ void row_product(int threads, index_t count, index_t columns, const Segments& se
         rows[r] = in.at(begin + r);
         outputs[r] = out.at(begin + r);
       }
-      dense_rows<T>(present, rows, columns, segments, packed, {start, 0}, [&](index_t r, index_t column, Vec<T> sum) {
-        store_up_to(sum, outputs[r] + column, columns - column);
-      });
+      dense_rows<T>(present, rows, columns, segments, packed, {start, 0},
+                    [&](index_t r, index_t column, Vec<T> sum) {
+                      store_up_to(sum, outputs[r] + column, columns - column);
+                    });
     }
   });
 }

@@ -2,9 +2,10 @@
 //
 //   for each step: sums = start + W_ih x_t + W_hh h_{t-1};  (states, tape) = cell(sums, states)
 //
-// A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and L1, and the cell acts on
-// them there; only h, the other states and the tape are stored. Threads own disjoint samples for the whole sequence and never
-// wait for each other. The input product is made with the step or beforehand for many steps; the sums are the same chains.
+// A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and
+// L1, and the cell acts on them there; only h, the other states and the tape are stored. Threads own disjoint
+// samples for the whole sequence and never wait for each other. The input product is made with the step or
+// beforehand for many steps; the sums are the same chains.
 #pragma once
 
 #include "kernels/recurrent_layout.hpp"
@@ -31,8 +32,10 @@ class RecurrentForwardPass {
   static void run(const Arguments& arguments) {
     const api::RecurrentDims& dims = arguments.dims;
     const double operations = 2.0 * static_cast<double>(dims.batch * dims.steps) *
-                              static_cast<double>(Cell::kGates * dims.hidden) * static_cast<double>(dims.inputs + dims.hidden);
-    const int parts = parallel::worthwhile_parts(arguments.threads, operations, ceil_div(dims.batch, Product::kRows));
+                              static_cast<double>(Cell::kGates * dims.hidden) *
+                              static_cast<double>(dims.inputs + dims.hidden);
+    const int parts =
+        parallel::worthwhile_parts(arguments.threads, operations, ceil_div(dims.batch, Product::kRows));
     parallel::for_each_part(parts, [&](int part) {
       const FlushDenormals flush;
       RecurrentForwardPass(arguments, parallel::share(dims.batch, parts, part, Product::kRows)).scan();
@@ -51,7 +54,8 @@ class RecurrentForwardPass {
     const index_t rows = dims.batch * state_stride<T>(dims.hidden);
     for (T*& hidden : buffers.hidden) hidden = arena.take(rows);
     for (int s = 1; s < Cell::kStates; ++s) buffers.state[s] = arena.take(rows);
-    if (separate_input(dims)) buffers.input_sums = arena.take(steps_at_once(dims) * dims.batch * sums_of_step(dims));
+    if (separate_input(dims))
+      buffers.input_sums = arena.take(steps_at_once(dims) * dims.batch * sums_of_step(dims));
     return buffers;
   }
 
@@ -101,14 +105,17 @@ class RecurrentForwardPass {
     store_states();
   }
 
-  T* state_row(int s, index_t n) const { return (s == 0 ? buffers_.hidden[0] : buffers_.state[s]) + n * stride_; }
+  T* state_row(int s, index_t n) const {
+    return (s == 0 ? buffers_.hidden[0] : buffers_.state[s]) + n * stride_;
+  }
 
   void load_states() {
     for (int s = 0; s < Cell::kStates; ++s) {
       for (index_t n = samples_.begin; n < samples_.end; ++n) {
         const T* from = arguments_.state[s] == nullptr ? nullptr : arguments_.state[s] + n * dims_.hidden;
         T* to = state_row(s, n);
-        for (index_t unit = 0; unit < stride_; ++unit) to[unit] = from != nullptr && unit < dims_.hidden ? from[unit] : T(0);
+        for (index_t unit = 0; unit < stride_; ++unit)
+          to[unit] = from != nullptr && unit < dims_.hidden ? from[unit] : T(0);
       }
     }
   }
@@ -123,7 +130,9 @@ class RecurrentForwardPass {
     }
   }
 
-  T* own_input_sums() const { return buffers_.input_sums + samples_.begin * steps_at_once(dims_) * sums_of_step(dims_); }
+  T* own_input_sums() const {
+    return buffers_.input_sums + samples_.begin * steps_at_once(dims_) * sums_of_step(dims_);
+  }
 
   const T* start_of(index_t panel) const { return arguments_.packed + panel * weights_.start_stride(); }
   const T* input_panel(index_t panel) const {
@@ -149,7 +158,8 @@ class RecurrentForwardPass {
   void input_products(const StepOrder& order, index_t begin, index_t end) {
     const index_t count = (end - begin) * own_;  // at most kRowBlock
     const T* rows[kRowBlock];
-    for (index_t r = 0; r < count; ++r) rows[r] = arguments_.x.at(samples_.begin + r % own_, order.at(begin + r / own_));
+    for (index_t r = 0; r < count; ++r)
+      rows[r] = arguments_.x.at(samples_.begin + r % own_, order.at(begin + r / own_));
     for (index_t panel = 0; panel < weights_.panels(); ++panel) {
       const SumRows<T> sums{own_input_sums() + panel * kSumRow, sums_of_step(dims_)};
       for (index_t r = 0; r < count; ++r) copy_sums(start_of(panel), sums.data + r * sums.stride);
@@ -172,23 +182,26 @@ class RecurrentForwardPass {
       const index_t lines = together ? panels : count;
       for (index_t line = 0; line < lines; ++line) {
         const index_t own_panel = together ? panel + line : panel, r = together ? 0 : line;
-        copy_sums(input_sums == nullptr ? start_of(own_panel)
-                                        : input_sums + (first - samples_.begin + r) * sums_of_step(dims_) + own_panel * kSumRow,
+        copy_sums(input_sums == nullptr
+                      ? start_of(own_panel)
+                      : input_sums + (first - samples_.begin + r) * sums_of_step(dims_) + own_panel * kSumRow,
                   sums + line * kSumRow);
       }
       if (together) {
         constexpr index_t kGroup = Panel::kColumns * V::kLanes;
         if (input_sums == nullptr) {
-          Product::run_one_row(inputs[0], {1, {{0, dims_.inputs}}}, input_panel(panel), dims_.inputs * kGroup, sums,
-                               Panel::kInputSlots.one_row);
+          Product::run_one_row(inputs[0], {1, {{0, dims_.inputs}}}, input_panel(panel), dims_.inputs * kGroup,
+                               sums, Panel::kInputSlots.one_row);
         }
-        Product::run_one_row(hidden[0], {1, {{0, dims_.hidden}}}, hidden_panel(panel), dims_.hidden * kGroup, sums,
-                             Panel::kHiddenSlots.one_row);
+        Product::run_one_row(hidden[0], {1, {{0, dims_.hidden}}}, hidden_panel(panel), dims_.hidden * kGroup,
+                             sums, Panel::kHiddenSlots.one_row);
       } else {
         if (input_sums == nullptr) {
-          add_product(count, inputs, input_panel(panel), dims_.inputs, {sums, kSumRow}, Panel::kInputSlots.slot);
+          add_product(count, inputs, input_panel(panel), dims_.inputs, {sums, kSumRow},
+                      Panel::kInputSlots.slot);
         }
-        add_product(count, hidden, hidden_panel(panel), dims_.hidden, {sums, kSumRow}, Panel::kHiddenSlots.slot);
+        add_product(count, hidden, hidden_panel(panel), dims_.hidden, {sums, kSumRow},
+                    Panel::kHiddenSlots.slot);
       }
       for (index_t line = 0; line < lines; ++line) {
         act(sums + line * kSumRow, first + (together ? 0 : line), t, together ? panel + line : panel);
@@ -204,7 +217,8 @@ class RecurrentForwardPass {
       const index_t left = dims_.hidden - unit;
       if (left <= 0) return;
       V sum[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], tape[Cell::kSums];
-      for (int s = 0; s < Cell::kSums; ++s) sum[s] = V::load(sums + (s * Panel::kUnitVectors + u) * V::kLanes);
+      for (int s = 0; s < Cell::kSums; ++s)
+        sum[s] = V::load(sums + (s * Panel::kUnitVectors + u) * V::kLanes);
       previous[0] = V::load(buffers_.hidden[0] + n * stride_ + unit);
       for (int s = 1; s < Cell::kStates; ++s) previous[s] = V::load(buffers_.state[s] + n * stride_ + unit);
       Cell::forward(sum, previous, next, tape);

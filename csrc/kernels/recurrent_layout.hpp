@@ -1,4 +1,5 @@
-// What forward and backward of a recurrent layer agree on: panels of packed weights, rows of state, rows of the tape.
+// What forward and backward of a recurrent layer agree on: panels of packed weights, rows of state, rows of
+// the tape.
 #pragma once
 
 #include "api/recurrent.hpp"
@@ -6,8 +7,8 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units; its gates go through
-// the tile in groups of kGroupGates, all at once where their sums fit the registers.
+// How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units;
+// its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers.
 template <class Cell>
 struct ForwardPanel {
   static constexpr int kUnitVectors = Cell::kGates == 1 ? 2 : 1;
@@ -24,7 +25,8 @@ struct ForwardPanel {
   static constexpr int kPanelsForOneRow = kGroupsForOneRow / kGroups;
   static_assert(kGroupsForOneRow % kGroups == 0);
 
-  // Where the products of each column are summed: within a row of sums, and over the rows of the panels that go together.
+  // Where the products of each column are summed: within a row of sums, and over the rows of the panels that
+  // go together.
   struct Slots {
     int slot[kGroups * kColumns];
     int one_row[kGroupsForOneRow * kColumns];
@@ -33,7 +35,8 @@ struct ForwardPanel {
     Slots result{};
     constexpr int kAll = kGroups * kColumns;
     for (int c = 0; c < kAll; ++c) result.slot[c] = sum[c / kUnitVectors] * kUnitVectors + c % kUnitVectors;
-    for (int c = 0; c < kGroupsForOneRow * kColumns; ++c) result.one_row[c] = c / kAll * kSums + result.slot[c % kAll];
+    for (int c = 0; c < kGroupsForOneRow * kColumns; ++c)
+      result.one_row[c] = c / kAll * kSums + result.slot[c % kAll];
     return result;
   }
   static constexpr Slots kInputSlots = slots(Cell::kInputSum);
@@ -62,15 +65,18 @@ struct ForwardWeights {
       add_bias(weights.bias_ih, Cell::kInputSum, weights.packed);
       add_bias(weights.bias_hh, Cell::kHiddenSum, weights.packed);
     }
-    pack_by_rows(weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth, weights.packed + input_offset());
-    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, hidden, kWidth, weights.packed + hidden_offset());
+    pack_by_rows(weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth,
+                 weights.packed + input_offset());
+    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, hidden, kWidth,
+                 weights.packed + hidden_offset());
   }
 
  private:
   void add_bias(const T* bias, const int (&target)[Cell::kGates], T* packed) const {
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       for (index_t unit = 0; unit < hidden; ++unit) {
-        packed[unit / kWidth * start_stride() + target[gate] * kWidth + unit % kWidth] += bias[gate * hidden + unit];
+        packed[unit / kWidth * start_stride() + target[gate] * kWidth + unit % kWidth] +=
+            bias[gate * hidden + unit];
       }
     }
   }
@@ -97,11 +103,15 @@ constexpr index_t kRowPadding = 64 / static_cast<index_t>(sizeof(T));
 
 // Rows of state in a workspace are padded to whole panels, so that tiles load and store full vectors.
 template <class T>
-RNNFAST_INLINE index_t state_stride(index_t hidden) { return round_up(hidden, kDenseWidth<T>) + kRowPadding<T>; }
+RNNFAST_INLINE index_t state_stride(index_t hidden) {
+  return round_up(hidden, kDenseWidth<T>) + kRowPadding<T>;
+}
 
 // Rows of the tape: kSums runs of H values, later overwritten by their gradients.
 template <class Cell, class T>
-RNNFAST_INLINE index_t tape_stride(index_t hidden) { return Cell::kSums * hidden + kRowPadding<T>; }
+RNNFAST_INLINE index_t tape_stride(index_t hidden) {
+  return Cell::kSums * hidden + kRowPadding<T>;
+}
 
 // The steps in the order in which they run: step s of T is time at(s), and the other way round.
 struct StepOrder {
@@ -121,7 +131,8 @@ constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
 
 template <class Cell>
 RNNFAST_INLINE Segments input_segments(index_t hidden) {
-  static_assert(side_by_side<Cell>(Cell::kInputSum), "the first sums of a cell are those of its gates' input products");
+  static_assert(side_by_side<Cell>(Cell::kInputSum),
+                "the first sums of a cell are those of its gates' input products");
   return {1, {{0, Cell::kGates * hidden}}};
 }
 
@@ -129,7 +140,8 @@ template <class Cell>
 RNNFAST_INLINE Segments hidden_segments(index_t hidden) {
   if constexpr (side_by_side<Cell>(Cell::kHiddenSum)) return {1, {{0, Cell::kGates * hidden}}};
   Segments segments{Cell::kGates, {}};
-  for (int gate = 0; gate < Cell::kGates; ++gate) segments.segment[gate] = {Cell::kHiddenSum[gate] * hidden, hidden};
+  for (int gate = 0; gate < Cell::kGates; ++gate)
+    segments.segment[gate] = {Cell::kHiddenSum[gate] * hidden, hidden};
   return segments;
 }
 

@@ -1,11 +1,13 @@
-// exp-based activations on vectors: sigmoid, tanh, relu, the same sequence of operations on every instruction set.
+// exp-based activations on vectors: sigmoid, tanh, relu, the same sequence of operations on every instruction
+// set.
 //
-//   exp(z)     = 2^n (1 + p),  n = round(z / ln 2),  r = z - n ln 2 in [-ln 2 / 2, ln 2 / 2],  p = expm1(r) = r + r^2 Q(r)
-//   sigmoid(x) = 1 / (1 + exp(-x))
-//   tanh(x)    = sign(x) m / (m + 2),  m = expm1(2|x|) = 2^n p + (2^n - 1): no cancellation, so small x keep full precision
+//   exp(z)     = 2^n (1 + p),  n = round(z / ln 2),  r = z - n ln 2 in [-ln 2 / 2, ln 2 / 2],  p = expm1(r) =
+//   r + r^2 Q(r) sigmoid(x) = 1 / (1 + exp(-x)) tanh(x)    = sign(x) m / (m + 2),  m = expm1(2|x|) = 2^n p +
+//   (2^n - 1): no cancellation, so small x keep full precision
 //
-// Over all of float32 the error is at most 4 ulp of the correctly rounded value (tests/test_activations.py measures it),
-// limits are exact (sigmoid 0 and 1, tanh -1 and 1), NaN in gives NaN out, and values whose true result is denormal are 0.
+// Over all of float32 the error is at most 4 ulp of the correctly rounded value (tests/test_activations.py
+// measures it), limits are exact (sigmoid 0 and 1, tanh -1 and 1), NaN in gives NaN out, and values whose
+// true result is denormal are 0.
 #pragma once
 
 #include "math/vec.hpp"
@@ -21,12 +23,15 @@ struct ExpConstants<float> {
   // ln 2 in two pieces (Cody & Waite 1980): n * kLn2High is exact for |n| <= 2^14 even without FMA.
   static constexpr float kLn2High = 0.693359375f;
   static constexpr float kLn2Low = -2.12194440e-4f;
-  static constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
+  static constexpr float kRounder =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
   static constexpr int kMantissa = 23, kBias = 127;
-  // n = -127 scales by bits 0 (= 0) and n = 128 by bits 255 << 23 (= inf): underflow and overflow need no branch.
+  // n = -127 scales by bits 0 (= 0) and n = 128 by bits 255 << 23 (= inf): underflow and overflow need no
+  // branch.
   static constexpr float kLeast = -88.0f, kMost = 89.0f;
   static constexpr float kTanhMost = 10.0f;  // tanh(10) rounds to 1
-  // Minimax for Q with error relative to r of 1.3e-8 (0.11 ulp), found by the Remez exchange; highest power first.
+  // Minimax for Q with error relative to r of 1.3e-8 (0.11 ulp), found by the Remez exchange; highest power
+  // first.
   static constexpr float kQ[] = {0.0013946531f, 0.0083666313f, 0.041666280f, 0.16666542f, 0.5f};
 };
 
@@ -90,6 +95,8 @@ RNNFAST_INLINE Vec<T> tanh(Vec<T> x) {
 }
 
 template <class T>
-RNNFAST_INLINE Vec<T> relu(Vec<T> x) { return at_least(x, Vec<T>::zero()); }
+RNNFAST_INLINE Vec<T> relu(Vec<T> x) {
+  return at_least(x, Vec<T>::zero());
+}
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,6 +1,6 @@
-// Which instruction set this translation unit is compiled for: cpu/variant.cpp is compiled once per set, with the set's
-// flags and RNNFAST_ISA_<NAME> defined, and everything in math/, cells/ and kernels/ lives in a namespace named after it,
-// so that the linker can never fold an AVX body into the baseline.
+// Which instruction set this translation unit is compiled for: cpu/variant.cpp is compiled once per set, with
+// the set's flags and RNNFAST_ISA_<NAME> defined, and everything in math/, cells/ and kernels/ lives in a
+// namespace named after it, so that the linker can never fold an AVX body into the baseline.
 #pragma once
 
 #if defined(RNNFAST_ISA_SCALAR)

@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"): four 32-bit words from a
-// 128-bit counter and a 64-bit key, in ten rounds of integer multiplication. No state: any element can be made anywhere.
+// Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"): four
+// 32-bit words from a 128-bit counter and a 64-bit key, in ten rounds of integer multiplication. No state:
+// any element can be made anywhere.
 #pragma once
 
 #include "base/types.hpp"

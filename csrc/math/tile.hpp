@@ -1,17 +1,19 @@
-// The register tile under every product: kRows x kColumns vectors of sums stay in registers while k runs upwards,
+// The register tile under every product: kRows x kColumns vectors of sums stay in registers while k runs
+// upwards,
 //
 //   sum[r][c] <- fma(rows[r][k], panel[k][c], sum[r][c])   for k = 0 … depth-1, one k after the other,
 //
-// with rows read as broadcast scalars and the panel as packed vectors. Each sum is one chain of FMAs in ascending k: nothing
-// about tiles, blocks, threads or batch size can change its bits. A stored sum picked up again is the same sum.
+// with rows read as broadcast scalars and the panel as packed vectors. Each sum is one chain of FMAs in
+// ascending k: nothing about tiles, blocks, threads or batch size can change its bits. A stored sum picked up
+// again is the same sum.
 #pragma once
 
 #include "math/vec.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-// How many sums fit beside a panel's vectors and one broadcast value: AVX2 and baseline x86 have 16 registers, AVX-512 and
-// NEON 32.
+// How many sums fit beside a panel's vectors and one broadcast value: AVX2 and baseline x86 have 16
+// registers, AVX-512 and NEON 32.
 #if defined(RNNFAST_ISA_AVX2)
 constexpr int kTileSums = 12;
 #elif defined(RNNFAST_ISA_AVX512) || defined(RNNFAST_ISA_NEON)
@@ -20,16 +22,18 @@ constexpr int kTileSums = 24;
 constexpr int kTileSums = 8;
 #endif
 
-// Row r is read at rows[r][k * kRowStep]. `kPanels` panels lie panel_stride apart; panel p feeds columns p * kColumns onwards.
+// Row r is read at rows[r][k * kRowStep]. `kPanels` panels lie panel_stride apart; panel p feeds columns p *
+// kColumns onwards.
 template <int kRows, int kPanels, int kColumns, int kRowStep, class T>
-RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows], const T* panel,
-                               index_t panel_stride, index_t depth) {
+RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows],
+                               const T* panel, index_t panel_stride, index_t depth) {
   using V = Vec<T>;
   const T* column[kPanels];
   RNNFAST_UNROLL
   for (int p = 0; p < kPanels; ++p) column[p] = panel + p * panel_stride;
   for (index_t k = 0; k < depth; ++k) {
-    // All weights first and one row at a time: sums, weights and one value are all the registers that this takes.
+    // All weights first and one row at a time: sums, weights and one value are all the registers that this
+    // takes.
     V weight[kPanels * kColumns];
     RNNFAST_UNROLL
     for (int p = 0; p < kPanels; ++p) {

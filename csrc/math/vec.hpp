@@ -1,7 +1,7 @@
-// Vec<T>: one register of float or double, on the compiler's vector extensions (GCC and Clang), so that kernels are written
-// once. Intrinsics appear only where the extensions have no word: fused multiply-add, bounds that keep NaN, square root and
-// partial loads and stores. With -ffp-contract=off every operation below rounds exactly as written, which is what makes
-// the instruction sets with FMA agree bit for bit.
+// Vec<T>: one register of float or double, on the compiler's vector extensions (GCC and Clang), so that
+// kernels are written once. Intrinsics appear only where the extensions have no word: fused multiply-add,
+// bounds that keep NaN, square root and partial loads and stores. With -ffp-contract=off every operation
+// below rounds exactly as written, which is what makes the instruction sets with FMA agree bit for bit.
 #pragma once
 
 #include <cstring>
@@ -85,36 +85,80 @@ struct Vec {
 
 #if defined(RNNFAST_ISA_SCALAR)
 template <class T>
-RNNFAST_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) { return {a.native * b.native + c.native}; }
+RNNFAST_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return {a.native * b.native + c.native};
+}
 // at_least(x, bound) and at_most(x, bound) return x where x is NaN.
 template <class T>
-RNNFAST_INLINE Vec<T> at_least(Vec<T> x, Vec<T> bound) { return {bound.native > x.native ? bound.native : x.native}; }
+RNNFAST_INLINE Vec<T> at_least(Vec<T> x, Vec<T> bound) {
+  return {bound.native > x.native ? bound.native : x.native};
+}
 template <class T>
-RNNFAST_INLINE Vec<T> at_most(Vec<T> x, Vec<T> bound) { return {bound.native < x.native ? bound.native : x.native}; }
+RNNFAST_INLINE Vec<T> at_most(Vec<T> x, Vec<T> bound) {
+  return {bound.native < x.native ? bound.native : x.native};
+}
 #elif defined(RNNFAST_ISA_AVX2)
-RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm256_fmadd_ps(a.native, b.native, c.native)}; }
-RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return {_mm256_fmadd_pd(a.native, b.native, c.native)}; }
-// x86 max and min return the second operand where either is NaN: at_least(x, bound) and at_most(x, bound) keep a NaN x.
-RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) { return {_mm256_max_ps(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) { return {_mm256_max_pd(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) { return {_mm256_min_ps(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {_mm256_min_pd(bound.native, x.native)}; }
+RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return {_mm256_fmadd_ps(a.native, b.native, c.native)};
+}
+RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return {_mm256_fmadd_pd(a.native, b.native, c.native)};
+}
+// x86 max and min return the second operand where either is NaN: at_least(x, bound) and at_most(x, bound)
+// keep a NaN x.
+RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) {
+  return {_mm256_max_ps(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) {
+  return {_mm256_max_pd(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) {
+  return {_mm256_min_ps(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) {
+  return {_mm256_min_pd(bound.native, x.native)};
+}
 #elif defined(RNNFAST_ISA_AVX512)
-RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm512_fmadd_ps(a.native, b.native, c.native)}; }
-RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return {_mm512_fmadd_pd(a.native, b.native, c.native)}; }
-// As for AVX2. The zero-masking forms with all lanes on are the plain instructions; GCC's plain ones warn of uninitialised values.
-RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) { return {_mm512_maskz_max_ps(static_cast<__mmask16>(-1), bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) { return {_mm512_maskz_max_pd(static_cast<__mmask8>(-1), bound.native, x.native)}; }
-RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) { return {_mm512_maskz_min_ps(static_cast<__mmask16>(-1), bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {_mm512_maskz_min_pd(static_cast<__mmask8>(-1), bound.native, x.native)}; }
+RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return {_mm512_fmadd_ps(a.native, b.native, c.native)};
+}
+RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return {_mm512_fmadd_pd(a.native, b.native, c.native)};
+}
+// As for AVX2. The zero-masking forms with all lanes on are the plain instructions; GCC's plain ones warn of
+// uninitialised values.
+RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) {
+  return {_mm512_maskz_max_ps(static_cast<__mmask16>(-1), bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) {
+  return {_mm512_maskz_max_pd(static_cast<__mmask8>(-1), bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) {
+  return {_mm512_maskz_min_ps(static_cast<__mmask16>(-1), bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) {
+  return {_mm512_maskz_min_pd(static_cast<__mmask8>(-1), bound.native, x.native)};
+}
 #elif defined(RNNFAST_ISA_NEON)
-RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return {vfmaq_f32(c.native, a.native, b.native)}; }
-RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return {vfmaq_f64(c.native, a.native, b.native)}; }
+RNNFAST_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return {vfmaq_f32(c.native, a.native, b.native)};
+}
+RNNFAST_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return {vfmaq_f64(c.native, a.native, b.native)};
+}
 // NEON max and min return NaN where either operand is NaN, and the bounds never are.
-RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) { return {vmaxq_f32(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) { return {vmaxq_f64(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) { return {vminq_f32(bound.native, x.native)}; }
-RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) { return {vminq_f64(bound.native, x.native)}; }
+RNNFAST_INLINE Vec<float> at_least(Vec<float> x, Vec<float> bound) {
+  return {vmaxq_f32(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_least(Vec<double> x, Vec<double> bound) {
+  return {vmaxq_f64(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<float> at_most(Vec<float> x, Vec<float> bound) {
+  return {vminq_f32(bound.native, x.native)};
+}
+RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) {
+  return {vminq_f64(bound.native, x.native)};
+}
 #endif
 
 // value where x > 0, else 0 (NaN x: 0).
@@ -123,24 +167,36 @@ RNNFAST_INLINE Vec<T> where_positive(Vec<T> x, Vec<T> value) {
   return {x.native > typename Vec<T>::Native{} ? value.native : typename Vec<T>::Native{}};
 }
 
-// load_first: the first `count` <= kLanes lanes from memory, zeros in the rest; store_first writes only those lanes. Memory
-// behind them is not touched, so tails need no scalar loop and no padding.
+// load_first: the first `count` <= kLanes lanes from memory, zeros in the rest; store_first writes only those
+// lanes. Memory behind them is not touched, so tails need no scalar loop and no padding.
 #if defined(RNNFAST_ISA_AVX2)
 alignas(64) constexpr std::int32_t kFirstLanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 RNNFAST_INLINE __m256i first_lanes(index_t words) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirstLanes + 8 - words));
 }
-RNNFAST_INLINE Vec<float> load_first(const float* from, index_t count) { return {_mm256_maskload_ps(from, first_lanes(count))}; }
-RNNFAST_INLINE Vec<double> load_first(const double* from, index_t count) { return {_mm256_maskload_pd(from, first_lanes(2 * count))}; }
-RNNFAST_INLINE void store_first(Vec<float> v, float* to, index_t count) { _mm256_maskstore_ps(to, first_lanes(count), v.native); }
-RNNFAST_INLINE void store_first(Vec<double> v, double* to, index_t count) { _mm256_maskstore_pd(to, first_lanes(2 * count), v.native); }
+RNNFAST_INLINE Vec<float> load_first(const float* from, index_t count) {
+  return {_mm256_maskload_ps(from, first_lanes(count))};
+}
+RNNFAST_INLINE Vec<double> load_first(const double* from, index_t count) {
+  return {_mm256_maskload_pd(from, first_lanes(2 * count))};
+}
+RNNFAST_INLINE void store_first(Vec<float> v, float* to, index_t count) {
+  _mm256_maskstore_ps(to, first_lanes(count), v.native);
+}
+RNNFAST_INLINE void store_first(Vec<double> v, double* to, index_t count) {
+  _mm256_maskstore_pd(to, first_lanes(2 * count), v.native);
+}
 #elif defined(RNNFAST_ISA_AVX512)
 RNNFAST_INLINE __mmask16 first_lanes(index_t count) { return static_cast<__mmask16>((1u << count) - 1); }
-RNNFAST_INLINE Vec<float> load_first(const float* from, index_t count) { return {_mm512_maskz_loadu_ps(first_lanes(count), from)}; }
+RNNFAST_INLINE Vec<float> load_first(const float* from, index_t count) {
+  return {_mm512_maskz_loadu_ps(first_lanes(count), from)};
+}
 RNNFAST_INLINE Vec<double> load_first(const double* from, index_t count) {
   return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(first_lanes(count)), from)};
 }
-RNNFAST_INLINE void store_first(Vec<float> v, float* to, index_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), v.native); }
+RNNFAST_INLINE void store_first(Vec<float> v, float* to, index_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), v.native);
+}
 RNNFAST_INLINE void store_first(Vec<double> v, double* to, index_t count) {
   _mm512_mask_storeu_pd(to, static_cast<__mmask8>(first_lanes(count)), v.native);
 }
@@ -159,12 +215,15 @@ RNNFAST_INLINE void store_first(Vec<T> v, T* to, index_t count) {
 }
 #endif
 
-// As load_first and store_first, with `left` > 0 elements left from here on, however many: the usual case is a full vector.
+// As load_first and store_first, with `left` > 0 elements left from here on, however many: the usual case is
+// a full vector.
 template <class T>
 RNNFAST_INLINE Vec<T> load_up_to(const T* from, index_t left) {
   return left >= Vec<T>::kLanes ? Vec<T>::load(from) : load_first(from, left);
 }
 template <class T>
-RNNFAST_INLINE void store_up_to(Vec<T> v, T* to, index_t left) { left >= Vec<T>::kLanes ? v.store(to) : store_first(v, to, left); }
+RNNFAST_INLINE void store_up_to(Vec<T> v, T* to, index_t left) {
+  left >= Vec<T>::kLanes ? v.store(to) : store_first(v, to, left);
+}
 
 }  // namespace rnnfast::RNNFAST_ISA

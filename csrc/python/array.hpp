@@ -1,5 +1,6 @@
-// From NumPy arrays to the plain structs of api/: every array is checked for dtype, shape and layout before a kernel sees its
-// pointer, and nothing is ever converted or copied. ops.py has checked before, with better words; this is the second lock.
+// From NumPy arrays to the plain structs of api/: every array is checked for dtype, shape and layout before a
+// kernel sees its pointer, and nothing is ever converted or copied. ops.py has checked before, with better
+// words; this is the second lock.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -27,7 +28,8 @@ using OptionalArray = std::optional<py::array>;
 template <class T>
 void check_dtype(const py::array& array, const char* name) {
   if (!py::isinstance<py::array_t<T>>(array)) {
-    throw py::type_error(std::string("_core: ") + name + " must be " + py::str(py::dtype::of<T>()).cast<std::string>() + ", got " +
+    throw py::type_error(std::string("_core: ") + name + " must be " +
+                         py::str(py::dtype::of<T>()).cast<std::string>() + ", got " +
                          py::str(array.dtype()).cast<std::string>());
   }
 }
@@ -36,7 +38,8 @@ template <class T, std::size_t kAxes>
 void check_shape(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
   check_dtype<T>(array, name);
   bool same = array.ndim() == static_cast<py::ssize_t>(kAxes);
-  for (std::size_t axis = 0; same && axis < kAxes; ++axis) same = array.shape(static_cast<int>(axis)) == shape[axis];
+  for (std::size_t axis = 0; same && axis < kAxes; ++axis)
+    same = array.shape(static_cast<int>(axis)) == shape[axis];
   if (!same) fail(name, "has the wrong shape");
 }
 
@@ -68,7 +71,8 @@ T* output(const OptionalArray& array, const std::array<index_t, kAxes>& shape, c
 
 // [N, T, F] with a contiguous last axis and any strides, in whole elements, in the others.
 template <class T>
-api::Sequence<const T> input_sequence(const py::array& array, const std::array<index_t, 3>& shape, const char* name) {
+api::Sequence<const T> input_sequence(const py::array& array, const std::array<index_t, 3>& shape,
+                                      const char* name) {
   check_shape<T>(array, shape, name);
   constexpr py::ssize_t kSize = sizeof(T);
   const bool whole = array.strides(0) % kSize == 0 && array.strides(1) % kSize == 0;
@@ -77,7 +81,8 @@ api::Sequence<const T> input_sequence(const py::array& array, const std::array<i
 }
 
 template <class T>
-api::Sequence<T> output_sequence(const py::array& array, const std::array<index_t, 3>& shape, const char* name) {
+api::Sequence<T> output_sequence(const py::array& array, const std::array<index_t, 3>& shape,
+                                 const char* name) {
   const api::Sequence<const T> view = input_sequence<T>(array, shape, name);
   if (!array.writeable()) fail(name, "must be writable");
   return {const_cast<T*>(view.data), view.batch_stride, view.time_stride};
@@ -101,7 +106,8 @@ T* scratch(index_t count) {
   constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector
   thread_local std::unique_ptr<void, Free> memory;
   thread_local std::size_t size = 0;
-  const std::size_t wanted = round_up(static_cast<index_t>(static_cast<std::size_t>(count) * sizeof(T)) + 1, kAlignment);
+  const std::size_t wanted =
+      round_up(static_cast<index_t>(static_cast<std::size_t>(count) * sizeof(T)) + 1, kAlignment);
   if (size < wanted) {
     memory.reset();
     size = 0;

@@ -36,7 +36,8 @@ void dropout_mask(const py::array& mask, double rate, std::uint32_t key0, std::u
   by_dtype(mask, "mask", [&](auto zero) {
     using T = decltype(zero);
     const std::array<index_t, 3> shape = {mask.shape(0), mask.shape(1), mask.shape(2)};
-    const api::DropoutMask<T> arguments{shape[0], shape[1], shape[2], {key0, key1}, rate, output<T>(mask, shape, "mask")};
+    const api::DropoutMask<T> arguments{shape[0],     shape[1], shape[2],
+                                        {key0, key1}, rate,     output<T>(mask, shape, "mask")};
     py::gil_scoped_release release;
     table<T>().random.dropout_mask(arguments);
   });
@@ -81,7 +82,8 @@ void bind_backend(py::module_& module) {
   module.attr("cuda_reason") = "this version has no CUDA module";
   module.def("compiled_variants", [] {
     py::list names;
-    for (const backend::Entry& entry : backend::compiled()) names.append(py::make_tuple(entry.name, entry.supported()));
+    for (const backend::Entry& entry : backend::compiled())
+      names.append(py::make_tuple(entry.name, entry.supported()));
     return names;
   });
   module.def("active_variant", [] { return backend::active().name; });
@@ -90,7 +92,8 @@ void bind_backend(py::module_& module) {
   module.def("thread_count", &parallel::thread_count);
   module.def("set_thread_count", &parallel::set_thread_count, py::arg("count"));
   module.def("available_cpus", &parallel::available_cpus);
-  module.def("dropout_mask", &dropout_mask, py::arg("mask"), py::kw_only(), py::arg("rate"), py::arg("key0"), py::arg("key1"));
+  module.def("dropout_mask", &dropout_mask, py::arg("mask"), py::kw_only(), py::arg("rate"), py::arg("key0"),
+             py::arg("key1"));
   module.def("activation", &activation, py::arg("name"), py::arg("x"), py::arg("y"));
   module.def("peak", &peak, py::arg("dtype"), py::arg("repeats"));
 }

@@ -18,8 +18,8 @@ const api::OptimizerKernels<T>& kernels() {
 
 using Flat = std::array<index_t, 1>;
 
-void sgd(const py::array& parameter, const py::array& gradient, const OptionalArray& velocity, double rate, double momentum,
-         double weight_decay, double gradient_scale, bool nesterov) {
+void sgd(const py::array& parameter, const py::array& gradient, const OptionalArray& velocity, double rate,
+         double momentum, double weight_decay, double gradient_scale, bool nesterov) {
   by_dtype(parameter, "parameter", [&](auto zero) {
     using T = decltype(zero);
     const Flat shape{parameter.size()};
@@ -37,8 +37,9 @@ void sgd(const py::array& parameter, const py::array& gradient, const OptionalAr
   });
 }
 
-void rmsprop(const py::array& parameter, const py::array& gradient, const py::array& square_average, const OptionalArray& velocity,
-             double rate, double decay, double epsilon, double momentum, double weight_decay, double gradient_scale) {
+void rmsprop(const py::array& parameter, const py::array& gradient, const py::array& square_average,
+             const OptionalArray& velocity, double rate, double decay, double epsilon, double momentum,
+             double weight_decay, double gradient_scale) {
   by_dtype(parameter, "parameter", [&](auto zero) {
     using T = decltype(zero);
     const Flat shape{parameter.size()};
@@ -58,9 +59,10 @@ void rmsprop(const py::array& parameter, const py::array& gradient, const py::ar
   });
 }
 
-void adam(const py::array& parameter, const py::array& gradient, const py::array& first_moment, const py::array& second_moment,
-          double rate, double beta1, double beta2, double epsilon, double weight_decay, double gradient_scale, double first_scale,
-          double second_scale, bool decoupled) {
+void adam(const py::array& parameter, const py::array& gradient, const py::array& first_moment,
+          const py::array& second_moment, double rate, double beta1, double beta2, double epsilon,
+          double weight_decay, double gradient_scale, double first_scale, double second_scale,
+          bool decoupled) {
   by_dtype(parameter, "parameter", [&](auto zero) {
     using T = decltype(zero);
     const Flat shape{parameter.size()};
@@ -96,13 +98,14 @@ double sum_of_squares(const py::array& values) {
 
 void bind_optimizer(py::module_& module) {
   using py::arg;
-  module.def("sgd", &sgd, arg("parameter"), arg("gradient"), arg("velocity"), py::kw_only(), arg("rate"), arg("momentum"),
-             arg("weight_decay"), arg("gradient_scale"), arg("nesterov"));
-  module.def("rmsprop", &rmsprop, arg("parameter"), arg("gradient"), arg("square_average"), arg("velocity"), py::kw_only(),
-             arg("rate"), arg("decay"), arg("epsilon"), arg("momentum"), arg("weight_decay"), arg("gradient_scale"));
-  module.def("adam", &adam, arg("parameter"), arg("gradient"), arg("first_moment"), arg("second_moment"), py::kw_only(),
-             arg("rate"), arg("beta1"), arg("beta2"), arg("epsilon"), arg("weight_decay"), arg("gradient_scale"),
-             arg("first_scale"), arg("second_scale"), arg("decoupled"));
+  module.def("sgd", &sgd, arg("parameter"), arg("gradient"), arg("velocity"), py::kw_only(), arg("rate"),
+             arg("momentum"), arg("weight_decay"), arg("gradient_scale"), arg("nesterov"));
+  module.def("rmsprop", &rmsprop, arg("parameter"), arg("gradient"), arg("square_average"), arg("velocity"),
+             py::kw_only(), arg("rate"), arg("decay"), arg("epsilon"), arg("momentum"), arg("weight_decay"),
+             arg("gradient_scale"));
+  module.def("adam", &adam, arg("parameter"), arg("gradient"), arg("first_moment"), arg("second_moment"),
+             py::kw_only(), arg("rate"), arg("beta1"), arg("beta2"), arg("epsilon"), arg("weight_decay"),
+             arg("gradient_scale"), arg("first_scale"), arg("second_scale"), arg("decoupled"));
   module.def("sum_of_squares", &sum_of_squares, arg("values"));
 }
 

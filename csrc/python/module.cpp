@@ -1,4 +1,5 @@
-// The extension module rnnfast._core: a list of topics, one file each. Only rnnfast.ops and rnnfast.backend call it.
+// The extension module rnnfast._core: a list of topics, one file each. Only rnnfast.ops and rnnfast.backend
+// call it.
 #include <pybind11/pybind11.h>
 
 namespace rnnfast::python {

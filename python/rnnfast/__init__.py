@@ -7,10 +7,17 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from ._core import version as __version__
-from .backend import get_num_threads, set_num_threads, show_config
+try:
+    from ._core import version as __version__
+    from .backend import get_num_threads, set_num_threads, show_config
+except (ImportError, RuntimeError) as error:
+    # A program gets the exception; the command, which cannot start before this import, says it in one line.
+    if sys.argv[0] == "-m" or sys.argv[0].endswith("/rnnfast"):
+        sys.exit(f"rnnfast: error: {error}")
+    raise
 
 if TYPE_CHECKING:
     from . import data, forecast, init, losses, models, nn, ops, optim, reference, train

@@ -1,0 +1,101 @@
+"""The problems that are timed: shapes, arrays, our own job, and the check that comes before the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnfast import ops, reference
+
+
+class Shape(NamedTuple):
+    """Sizes of one layer: T steps, N sequences, I inputs, H hidden units."""
+
+    steps: int
+    batch: int
+    inputs: int
+    hidden: int
+
+
+SHAPES = {
+    "geron": Shape(56, 32, 1, 32),
+    "small": Shape(100, 32, 64, 128),
+    "mid": Shape(100, 64, 128, 256),
+    "large": Shape(50, 64, 512, 1024),
+    "b1": Shape(100, 1, 128, 256),
+    "rl": Shape(16, 8, 64, 256),
+}
+
+# Largest difference to the float64 reference per square root of the number of terms in a sum.
+_TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
+
+
+class Problem:
+    """One cell at one shape: weights as PyTorch initialises them, normal inputs and incoming gradients.
+
+    Args:
+        cell: a name in ``ops.cells()``.
+        shape: T, N, I, H.
+        dtype: "float32" or "float64".
+        seed: of everything random.
+    """
+
+    def __init__(self, cell: str, shape: Shape, dtype: str, *, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.cell = ops.cells()[cell]
+        self.shape = shape
+        rows = len(self.cell.gates) * shape.hidden
+        bound = shape.hidden**-0.5
+        self.arrays = {
+            name: random.uniform(-bound, bound, size).astype(dtype)
+            for name, size in {
+                "weight_ih": (rows, shape.inputs),
+                "weight_hh": (rows, shape.hidden),
+                "bias_ih": (rows,),
+                "bias_hh": (rows,),
+            }.items()
+        }
+        self.x = random.standard_normal((shape.batch, shape.steps, shape.inputs)).astype(dtype)
+        self.dy = random.standard_normal((shape.batch, shape.steps, shape.hidden)).astype(dtype)
+        self.weights = ops.RecurrentWeights(cell, **self.arrays)
+
+    def operations(self, mode: str) -> float:
+        """Floating point operations of the products; training is three times inference. Activations are not counted."""
+        steps, batch, inputs, hidden = self.shape
+        products = 2.0 * steps * batch * len(self.cell.gates) * hidden * (inputs + hidden)
+        return products if mode == "inference" else 3 * products
+
+    def job(self, mode: str) -> Callable[[], object]:
+        """One inference, or one training step in which, as in training, the weights have changed since the last."""
+        if mode == "inference":
+            return lambda: ops.recurrent_forward(self.weights, self.x)
+
+        def train() -> object:
+            self.weights.refresh()
+            _, _, tape = ops.recurrent_forward(self.weights, self.x, training=True)
+            assert tape is not None
+            return ops.recurrent_backward(self.weights, tape, self.dy)
+
+        return train
+
+    def check(self) -> float:
+        """Compare some samples and steps with the float64 reference.
+
+        Returns:
+            The largest difference.
+
+        Raises:
+            ArithmeticError: if it is above the tolerance of the dtype.
+        """
+        x = self.x[:3, :5]
+        weights = reference.Weights(**{name: array.astype(np.float64) for name, array in self.arrays.items()})
+        batch = x.shape[0]
+        zeros = tuple(np.zeros((batch, self.shape.hidden)) for _ in self.cell.states)
+        expected, _ = reference.recurrent(self.cell.name, x.astype(np.float64), zeros, weights)
+        y, _, _ = ops.recurrent_forward(self.weights, x)
+        error = float(np.abs(y - expected).max())
+        if not error <= _TOLERANCE[self.x.dtype.name] * (self.shape.inputs + self.shape.hidden) ** 0.5:
+            raise ArithmeticError(f"bench: {self.cell.name} at {self.shape} is off by {error:.1e}; not timed")
+        return error
