@@ -27,7 +27,8 @@ struct RmspropStep {
   const T* gradient;
   T* square_average;  // [count]
   T* velocity;        // [count]; null: no momentum
-  T rate, decay, epsilon, momentum, weight_decay, gradient_scale;
+  // fresh = 1 - decay, rounded once from double: in float 1 - decay would be off by 1e-5 of itself
+  T rate, decay, fresh, epsilon, momentum, weight_decay, gradient_scale;
 };
 
 // g <- g + weight_decay p (coupled) or p <- p (1 - rate weight_decay) (decoupled, AdamW);
@@ -41,7 +42,8 @@ struct AdamStep {
   const T* gradient;
   T* first_moment;   // [count]
   T* second_moment;  // [count]
-  T rate, beta1, beta2, epsilon, weight_decay, gradient_scale, first_scale, second_scale;
+  // fresh1 = 1 - beta1 and fresh2 = 1 - beta2, rounded once from double
+  T rate, beta1, beta2, fresh1, fresh2, epsilon, weight_decay, gradient_scale, first_scale, second_scale;
   bool decoupled;
 };
 

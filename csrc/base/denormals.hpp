@@ -14,7 +14,10 @@ namespace rnnfast {
 class FlushDenormals {
  public:
   RNNFAST_INLINE FlushDenormals() : saved_(read()) { write(saved_ | kFlush); }
-  RNNFAST_INLINE ~FlushDenormals() { write(saved_); }
+  RNNFAST_INLINE ~FlushDenormals() {
+    asm volatile("" ::: "memory");
+    write(saved_);
+  }
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 
@@ -23,7 +26,12 @@ class FlushDenormals {
   using Mode = unsigned;
   static constexpr Mode kFlush = 0x8040;  // MXCSR: flush to zero (bit 15), denormals are zero (bit 6)
   static RNNFAST_INLINE Mode read() { return _mm_getcsr(); }
-  static RNNFAST_INLINE void write(Mode mode) { _mm_setcsr(mode); }
+  static RNNFAST_INLINE void write(Mode mode) {
+    _mm_setcsr(mode);
+    asm volatile(
+        "" ::
+            : "memory");  // loads and stores, and with them the arithmetic between, stay on their side
+  }
 #elif defined(__aarch64__)
   using Mode = std::uint64_t;
   static constexpr Mode kFlush = Mode{1} << 24;  // FPCR.FZ
@@ -32,7 +40,7 @@ class FlushDenormals {
     asm volatile("mrs %0, fpcr" : "=r"(mode));
     return mode;
   }
-  static RNNFAST_INLINE void write(Mode mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+  static RNNFAST_INLINE void write(Mode mode) { asm volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
 #else
   using Mode = unsigned;
   static constexpr Mode kFlush = 0;

@@ -40,7 +40,7 @@ struct OptimizerPass {
     T* __restrict v = step.velocity;
     for (index_t k = 0; k < step.count; ++k) {
       const T g = decayed(step, gradient[k], p[k]);
-      s[k] = step.decay * s[k] + (T(1) - step.decay) * (g * g);
+      s[k] = step.decay * s[k] + step.fresh * (g * g);
       T update = g / (square_root(s[k]) + step.epsilon);
       if (v != nullptr) update = v[k] = step.momentum * v[k] + update;
       p[k] -= step.rate * update;
@@ -57,8 +57,8 @@ struct OptimizerPass {
     const T decay = step.decoupled ? T(0) : step.weight_decay;
     for (index_t k = 0; k < step.count; ++k) {
       const T g = step.gradient_scale * gradient[k] + decay * p[k];
-      m[k] = step.beta1 * m[k] + (T(1) - step.beta1) * g;
-      s[k] = step.beta2 * s[k] + (T(1) - step.beta2) * (g * g);
+      m[k] = step.beta1 * m[k] + step.fresh1 * g;
+      s[k] = step.beta2 * s[k] + step.fresh2 * (g * g);
       const T update = step.first_scale * m[k] / (square_root(s[k]) * step.second_scale + step.epsilon);
       p[k] = shrink * p[k] - update;
     }

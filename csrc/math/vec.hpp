@@ -161,6 +161,12 @@ RNNFAST_INLINE Vec<double> at_most(Vec<double> x, Vec<double> bound) {
 }
 #endif
 
+// value where x < bound, else other (NaN x: other).
+template <class T>
+RNNFAST_INLINE Vec<T> where_less(Vec<T> x, Vec<T> bound, Vec<T> value, Vec<T> other) {
+  return {x.native < bound.native ? value.native : other.native};
+}
+
 // value where x > 0, else 0 (NaN x: 0).
 template <class T>
 RNNFAST_INLINE Vec<T> where_positive(Vec<T> x, Vec<T> value) {

@@ -76,7 +76,9 @@ api::Sequence<const T> input_sequence(const py::array& array, const std::array<i
   check_shape<T>(array, shape, name);
   constexpr py::ssize_t kSize = sizeof(T);
   const bool whole = array.strides(0) % kSize == 0 && array.strides(1) % kSize == 0;
-  if ((shape[2] > 1 && array.strides(2) != kSize) || !whole) fail(name, "must have a contiguous last axis");
+  const bool contiguous = shape[2] <= 1 || array.strides(2) == kSize;
+  if (array.size() > 0 && !(contiguous && whole))  // NumPy gives empty arrays any strides
+    fail(name, "must have a contiguous last axis");
   return {static_cast<const T*>(array.data()), array.strides(0) / kSize, array.strides(1) / kSize};
 }
 

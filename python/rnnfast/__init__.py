@@ -1,7 +1,7 @@
 """rnnfast: fast recurrent and causal-convolutional sequence models; NumPy is the only dependency.
 
-``nn`` layers, ``models`` whole networks, ``train`` the loop, ``data`` and ``forecast`` time series, ``ops`` the kernels,
-``reference`` the same maths in plain NumPy. Sub-packages are imported at first use.
+``nn`` layers, ``models`` whole networks, ``train`` the loop, ``data`` and ``forecast`` time series, ``ops``
+the kernels, ``reference`` the same maths in plain NumPy. Sub-packages are imported at first use.
 """
 
 from __future__ import annotations

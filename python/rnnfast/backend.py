@@ -1,4 +1,4 @@
-"""The machine under rnnfast: instruction-set variants, threads, build facts, and which array namespace an array belongs to."""
+"""The machine under rnnfast: instruction-set variants, threads, build facts, namespaces of arrays."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def show_config() -> None:
 
 
 def array_namespace(array: object) -> ModuleType:
-    """The module whose functions work on ``array``: NumPy for NumPy arrays and scalars, else the array's own namespace
-    (``__array_namespace__``), so that the same lines can run on arrays of another device."""
+    """The module whose functions work on ``array``: NumPy for NumPy arrays and scalars, else the array's own
+    namespace (``__array_namespace__``), so that the same lines can run on arrays of another device."""
     namespace = getattr(array, "__array_namespace__", None)
     if namespace is None or isinstance(array, np.ndarray | np.generic):
         return np

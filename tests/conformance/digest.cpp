@@ -161,9 +161,9 @@ void all(const api::Variant& variant, const api::KernelTable<T>& table) {
   for (int step = 0; step < 3; ++step) {
     table.optimizer.sgd({count, p.data(), x.data(), m.data(), T(0.01), T(0.9), T(0.001), T(0.5), true});
     table.optimizer.rmsprop(
-        {count, p.data(), x.data(), s.data(), nullptr, T(0.01), T(0.9), T(1e-6), T(0), T(0), T(1)});
-    table.optimizer.adam({count, p.data(), x.data(), m.data(), s.data(), T(0.01), T(0.9), T(0.99), T(1e-6),
-                          T(0.1), T(1), T(0.02), T(1.1), true});
+        {count, p.data(), x.data(), s.data(), nullptr, T(0.01), T(0.9), T(0.1), T(1e-6), T(0), T(0), T(1)});
+    table.optimizer.adam({count, p.data(), x.data(), m.data(), s.data(), T(0.01), T(0.9), T(0.99), T(0.1),
+                          T(0.01), T(1e-6), T(0.1), T(1), T(0.02), T(1.1), true});
   }
   print("optimizers", p, count);
   const double squares = table.optimizer.sum_of_squares(x.data(), count);

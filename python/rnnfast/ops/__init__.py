@@ -1,10 +1,10 @@
-"""The functional kernels: arrays in, arrays out. Arrays are checked and normalised here, once, and only here and in
-``backend`` is ``_core`` called. Sequences are ``[N, T, F]`` with any strides in N and T: pass ``x.transpose(1, 0, 2)`` for a
-time-major ``x``.
+"""The functional kernels: arrays in, arrays out. Arrays are checked and normalised here, once, and only here
+and in ``backend`` is ``_core`` called. Sequences are ``[N, T, F]`` with any strides in N and T: pass
+``x.transpose(1, 0, 2)`` for a time-major ``x``.
 
-Results do not depend, to the bit, on the number of threads, on the other samples of a batch, on where a sequence is cut
-in time, nor on which instruction set with FMA runs them. Not here: layers, parameters and the accumulation of their
-gradients (``rnnfast.nn``).
+Results do not depend, to the bit, on the number of threads, on the other samples of a batch, on where a
+sequence is cut in time, nor on which instruction set with FMA runs them. Not here: layers, parameters and the
+accumulation of their gradients (``rnnfast.nn``).
 """
 
 from .elementwise import activation, dropout_mask, fma_operations

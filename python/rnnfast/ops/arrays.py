@@ -1,4 +1,4 @@
-"""The checks and layouts that all kernels share: what comes in is right or is named in an error, and is never converted."""
+"""The checks and layouts that all kernels share: what comes in is right, or an error names it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def shape_of(where: str, name: str, array: Array, axes: int) -> tuple[int, ...]:
         raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
     if array.ndim != axes:
         raise ValueError(f"{where}: {name} must have {axes} axes, got shape {array.shape}")
-    return array.shape
+    return tuple(array.shape)
 
 
 def check_float(where: str, name: str, array: Array) -> None:
@@ -35,7 +35,9 @@ def check_array(where: str, name: str, array: Array, shape: tuple[int, ...], dty
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
     if array.dtype != dtype:
-        raise TypeError(f"{where}: {name} must be {dtype}, got {array.dtype}; convert with .astype(np.{dtype})")
+        raise TypeError(
+            f"{where}: {name} must be {dtype}, got {array.dtype}; convert with .astype(np.{dtype})"
+        )
     if array.shape != shape:
         raise ValueError(f"{where}: {name} must have shape {shape}, got {array.shape}")
 
@@ -52,7 +54,9 @@ def check_states(
     if states is None:
         return (None,) * len(names)
     if len(states) != len(names):
-        raise ValueError(f"{where}: {name} must have {len(names)} arrays ({', '.join(names)}), got {len(states)}")
+        raise ValueError(
+            f"{where}: {name} must have {len(names)} arrays ({', '.join(names)}), got {len(states)}"
+        )
     checked: list[Array | None] = []
     for state_name, state in zip(names, states, strict=True):
         if state is not None:
@@ -63,7 +67,9 @@ def check_states(
 
 
 def with_rows(sequence: Array) -> Array:
-    """The array itself where its last axis is contiguous and its strides are whole elements, as almost always; else a copy."""
+    """The array itself where its last axis is contiguous and its strides are whole elements; else a copy."""
+    if sequence.size == 0:
+        return sequence  # NumPy gives empty arrays any strides
     size = sequence.itemsize
     batch_stride, time_stride, feature_stride = sequence.strides
     contiguous = feature_stride == size or sequence.shape[2] <= 1

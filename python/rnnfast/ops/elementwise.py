@@ -25,7 +25,7 @@ def dropout_mask(
     direction: int = 0,
     what: str = "output",
 ) -> Array:
-    """m[n, t, unit] = 0 with probability ``rate``, else 1 / (1 − rate): a pure function of its arguments (Philox4x32-10).
+    """m[n, t, unit] = 0 with probability ``rate``, else 1 / (1 − rate): a pure function of its arguments.
 
     Args:
         shape: (N, T, units).
@@ -63,5 +63,5 @@ def activation(name: str, x: Array) -> Array:
 
 
 def fma_operations(dtype: Any, repeats: int) -> float:
-    """Run ``repeats`` rounds of independent FMAs on one core and return how many floating point operations they were."""
+    """Run ``repeats`` rounds of independent FMAs on one core; return how many operations they were."""
     return _core.peak(np.dtype(dtype).name, repeats)

@@ -1,4 +1,4 @@
-"""Optimizer steps on flat arrays, in place, one pass each; g = grad_scale · grad + weight_decay · p. And the norm of a flat array."""
+"""Optimizer steps on flat arrays, in place, one pass each; g = grad_scale · grad + weight_decay · p. And a norm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sgd(
     weight_decay: float = 0.0,
     grad_scale: float = 1.0,
 ) -> None:
-    """v ← momentum v + g; p ← p − lr v, with Nesterov p ← p − lr (g + momentum v); without velocity p ← p − lr g.
+    """v ← momentum v + g; p ← p − lr v, Nesterov p ← p − lr (g + momentum v); without velocity p ← p − lr g.
 
     Args:
         data: p, float32 or float64, contiguous; changed in place, like velocity. velocity: zeros at first.
@@ -53,7 +53,7 @@ def rmsprop(
     weight_decay: float = 0.0,
     grad_scale: float = 1.0,
 ) -> None:
-    """s ← alpha s + (1 − alpha) g²; u = g / (√s + eps); p ← p − lr u, with velocity v ← momentum v + u; p ← p − lr v."""
+    """s ← alpha s + (1 − alpha) g²; u = g / (√s + eps); p ← p − lr u, or v ← momentum v + u; p ← p − lr v."""
     _check_flat("rmsprop", data, grad=grad, square_average=square_average, velocity=velocity)
     _core.rmsprop(
         data,
@@ -84,7 +84,7 @@ def adam(
     decoupled: bool = False,
     grad_scale: float = 1.0,
 ) -> None:
-    """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; p ← p − lr m̂ / (√ŝ + eps), m̂ = m / (1 − β₁^step), ŝ likewise.
+    """m ← β₁ m + (1 − β₁) g; s ← β₂ s + (1 − β₂) g²; p ← p − lr m̂ / (√ŝ + eps); m̂ = m / (1 − β₁ᵗ), ŝ as m̂.
 
     With ``decoupled`` (AdamW) the decay leaves g alone and p first shrinks by lr · weight_decay.
     """

@@ -10,16 +10,26 @@ import numpy as np
 
 from rnnfast import _core
 
-from .arrays import Array, States, check_array, check_float, check_states, empty_like_sequence, shape_of, with_rows
+from .arrays import (
+    Array,
+    States,
+    check_array,
+    check_float,
+    check_states,
+    empty_like_sequence,
+    shape_of,
+    with_rows,
+)
+
 
 class CellInfo(NamedTuple):
-    """What the registry knows of a cell: names of its gates and states in order, and its number of running sums."""
+    """What the registry knows of a cell: names, gates and states in order, sums per unit, its number."""
 
     name: str
     gates: tuple[str, ...]
     states: tuple[str, ...]
     sums: int
-    index: int
+    number: int
 
 
 @cache
@@ -81,14 +91,23 @@ class RecurrentWeights:
     @property
     def hidden_size(self) -> int:
         """H."""
-        return self.weight_hh.shape[1]
+        return int(self.weight_hh.shape[1])
+
+    def is_like(self, other: RecurrentWeights) -> bool:
+        """Whether the other weights are of the same cell, sizes and dtype, with or without biases alike."""
+        return (
+            self.cell == other.cell
+            and self.weight_ih.shape == other.weight_ih.shape
+            and self.weight_ih.dtype == other.weight_ih.dtype
+            and (self.bias_ih is None) == (other.bias_ih is None)
+        )
 
     def packed(self, for_backward: bool) -> Array:
         """The weights as the active variant reads them."""
         key = (_core.active_variant(), for_backward)
         if key not in self._packed:
             self._packed[key] = _core.recurrent_pack(
-                self.info.index,
+                self.info.number,
                 for_backward=for_backward,
                 weight_ih=self.weight_ih,
                 weight_hh=self.weight_hh,
@@ -104,8 +123,9 @@ class RecurrentWeights:
 
 @dataclass(eq=False)
 class RecurrentTape:
-    """What one forward call leaves for one backward call, which uses it up. Refers to x and y: leave them unchanged."""
+    """What one forward call leaves for one backward call. It refers to x and y: leave them unchanged."""
 
+    weights: RecurrentWeights
     x: Array
     y: Array
     state: tuple[Array | None, ...]
@@ -147,7 +167,8 @@ def recurrent_forward(
         name: who asks, for errors.
 
     Returns:
-        (y, states, tape): y ``[N, T, H]``; the states after the last step run, each ``[N, H]``; None if not training.
+        (y, states, tape): y ``[N, T, H]``; the states after the last step run, each ``[N, H]``; no tape
+        if not training.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -165,13 +186,19 @@ def recurrent_forward(
     final = tuple(np.empty((batch, hidden), dtype) for _ in info.states)
     tape = None
     if training:
-        row = _core.recurrent_tape_row(info.index, dtype=dtype.name, hidden=hidden)
+        row = _core.recurrent_tape_row(info.number, dtype=dtype.name, hidden=hidden)
         gates = np.empty((steps, batch, row), dtype)
         tape = RecurrentTape(
-            x, y, state, gates, np.empty((steps, batch, len(info.states) - 1, hidden), dtype), reverse
+            weights,
+            x,
+            y,
+            state,
+            gates,
+            np.empty((steps, batch, len(info.states) - 1, hidden), dtype),
+            reverse,
         )
     _core.recurrent_forward(
-        info.index,
+        info.number,
         reverse=reverse,
         hidden=hidden,
         x=x,
@@ -207,8 +234,14 @@ def recurrent_backward(
         TypeError, ValueError: naming the argument.
     """
     if tape.gates is None:
-        raise RuntimeError(f"{name}: tape was used before; a tape serves one backward call, run forward again")
+        raise RuntimeError(
+            f"{name}: tape was used before; a tape serves one backward call, run forward again"
+        )
     info, hidden, dtype = weights.info, weights.hidden_size, weights.weight_ih.dtype
+    if tape.weights is not weights and not tape.weights.is_like(weights):
+        raise ValueError(
+            f"{name}: tape must come from a forward call with these weights, got a tape of others"
+        )
     batch, steps, inputs = tape.x.shape
     if dy is not None:
         check_array(name, "dy", dy, (batch, steps, hidden), dtype)
@@ -225,7 +258,7 @@ def recurrent_backward(
         dbias_hh=np.empty(weights.weight_hh.shape[:1], dtype) if bias else None,
     )
     _core.recurrent_backward(
-        info.index,
+        info.number,
         reverse=tape.reverse,
         x=tape.x,
         y=tape.y,
