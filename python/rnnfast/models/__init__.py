@@ -1,0 +1,10 @@
+"""Models built from layers, with prediction in batches and files: Seq2Seq, Seq2Vec, load."""
+
+from __future__ import annotations
+
+from .io import load
+from .model import Model
+from .seq2seq import Seq2Seq
+from .seq2vec import Seq2Vec
+
+__all__ = ["Model", "Seq2Seq", "Seq2Vec", "load"]

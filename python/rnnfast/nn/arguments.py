@@ -1,0 +1,94 @@
+"""Entry checks of layers: one place for the wording of shape, dtype and range errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .parameter import Array
+
+
+def check_array(
+    operation: str,
+    argument: str,
+    value: Any,
+    *,
+    dtype: Any,
+    axes: Sequence[str],
+    sizes: Sequence[int | None],
+    hint: Callable[[], str] | None = None,
+) -> Array:
+    """Return `value` if it is an array of `dtype` and of the named shape, else raise.
+
+    Args:
+        operation: who asks, for instance "Linear.forward".
+        argument: name of the argument.
+        value: what was passed.
+        dtype: the dtype it must have.
+        axes: names of the axes; a first "..." stands for any number of axes.
+        sizes: expected size of each axis, None where any will do; one per name in `axes` after "...".
+        hint: called for a shape error; the likely fix, or "".
+
+    Raises:
+        TypeError: not an array, or another dtype.
+        ValueError: another shape.
+    """
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{operation}: {argument} must be a NumPy array of dtype {np.dtype(dtype)}, "
+            f"got {type(value).__name__}"
+        )
+    if value.dtype != dtype:
+        raise TypeError(
+            f"{operation}: {argument} must have dtype {np.dtype(dtype)}, got {value.dtype}; "
+            f"pass {argument}.astype(np.{np.dtype(dtype)}) or make the module with another dtype"
+        )
+    shape = value.shape
+    open_front = bool(axes) and axes[0] == "..."
+    tail = shape[len(shape) - len(sizes) :] if open_front and len(shape) >= len(sizes) else shape
+    fits = len(tail) == len(sizes) and all(
+        size is None or size == got for size, got in zip(sizes, tail, strict=True)
+    )
+    if not fits:
+        expected = [*(["..."] if open_front else []), *("*" if size is None else str(size) for size in sizes)]
+        fix = hint() if hint is not None else ""
+        raise ValueError(
+            f"{operation}: {argument} must have shape {_tuple(axes)} = {_tuple(expected)}, got {shape}"
+            + (f"; {fix}" if fix else "")
+        )
+    return value
+
+
+def check_size(operation: str, argument: str, value: Any, *, minimum: int = 1) -> int:
+    """Return `value` as an int if it is a whole number from `minimum` on, else raise TypeError or
+    ValueError.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{operation}: {argument} must be an int, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{operation}: {argument} must be {minimum} or more, got {value}")
+    return int(value)
+
+
+def check_rate(operation: str, argument: str, value: Any) -> float:
+    """Return `value` as a float if 0 <= value < 1, else raise TypeError or ValueError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{operation}: {argument} must be a float, got {value!r}")
+    if math.isnan(value) or not 0 <= value < 1:
+        raise ValueError(f"{operation}: {argument} must be in [0, 1), got {value}")
+    return float(value)
+
+
+def check_dtype(operation: str, dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64 as a dtype, else raise TypeError."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in (np.float32, np.float64):
+        raise TypeError(f"{operation}: dtype must be float32 or float64, got {found}")
+    return found
+
+
+def _tuple(names: Sequence[str]) -> str:
+    return "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"

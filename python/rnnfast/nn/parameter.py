@@ -1,0 +1,165 @@
+"""Parameters and the flat buffers they live in.
+
+A parameter is a shaped window on one stretch of a :class:`ParameterBuffer`; any number of parameters may
+share one buffer, so that an optimizer step, clipping or a reduction over processes is one call over one
+array. Layers keep packed copies of their weights and ask :meth:`Parameter.unchanged_since` whether those are
+still good. Not here: initial values (``rnnfast.init``).
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class ParameterBuffer:
+    """One flat array of values and one of gradients.
+
+    Args:
+        data: values, shape (size,), float32 or float64.
+        grad: gradients, like `data`; zeros when not given.
+        version: raised by whoever changes `data`, so that packed copies are made anew.
+    """
+
+    __slots__ = ("data", "grad", "version")
+
+    def __init__(self, data: Array, grad: Array | None = None, version: int = 0) -> None:
+        self.data = data
+        self.grad = np.zeros_like(data) if grad is None else grad
+        self.version = version
+
+
+class _Exposure:
+    """The base of every array that `Parameter.data` hands out.
+
+    NumPy shortens chains of views only while the base is itself an array, so this object lives exactly as
+    long as one of those arrays, or a view of one, does.
+    """
+
+    __slots__ = ("__array_interface__", "__weakref__", "owner")
+
+    def __init__(self, array: Array) -> None:
+        self.owner = array
+        self.__array_interface__ = array.__array_interface__
+
+
+class Parameter:
+    """A trainable array and its gradient.
+
+    Args:
+        data: initial values, float32 or float64; copied.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnnfast.nn import Parameter
+        >>> weight = Parameter(np.ones((2, 3), np.float32))
+        >>> weight.data[0, 0] = 5
+        >>> weight.grad.shape
+        (2, 3)
+    """
+
+    __slots__ = ("_changes", "_exposure", "_offset", "buffer", "grad_value", "shape", "value")
+
+    buffer: ParameterBuffer
+    shape: tuple[int, ...]
+    value: Array  # the values, untracked: for layers, which read and never keep a writable copy
+    grad_value: Array
+
+    def __init__(self, data: Array) -> None:
+        array = np.asarray(data)
+        if array.dtype not in (np.float32, np.float64):
+            raise TypeError(f"Parameter: data must be float32 or float64, got {array.dtype}")
+        self.shape = array.shape
+        self._changes = 0
+        self._exposure: weakref.ref[_Exposure] | None = None
+        self._bind(ParameterBuffer(array.flatten()), 0)
+
+    def _bind(self, buffer: ParameterBuffer, offset: int) -> None:
+        stop = offset + math.prod(self.shape)
+        self.buffer = buffer
+        self._offset = offset
+        self.value = buffer.data[offset:stop].reshape(self.shape)
+        self.grad_value = buffer.grad[offset:stop].reshape(self.shape)
+        self._exposure = None
+
+    def move_to(self, buffer: ParameterBuffer, offset: int) -> None:
+        """Copy values and gradients into `buffer` from `offset` on, and live there from now on."""
+        value, grad, changes = self.value, self.grad_value, self.version + 1
+        self._bind(buffer, offset)
+        self.value[...] = value
+        self.grad_value[...] = grad
+        self._changes = changes  # the version never goes back, whatever the new buffer's own count is
+
+    def lives_at(self, buffer: ParameterBuffer, offset: int) -> bool:
+        """Whether the values start at `offset` of `buffer`."""
+        return self.buffer is buffer and self._offset == offset
+
+    @property
+    def data(self) -> Array:
+        """The values, writable in place; assignment copies in."""
+        self._changes += 1
+        exposure = self._exposure() if self._exposure is not None else None
+        if exposure is None:
+            exposure = _Exposure(self.value)
+            self._exposure = weakref.ref(exposure)
+        return np.asarray(exposure)
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        self.value[...] = _values_like(self, values, "data")
+        self._changes += 1
+
+    @property
+    def grad(self) -> Array:
+        """The gradient, writable in place; assignment copies in."""
+        return self.grad_value
+
+    @grad.setter
+    def grad(self, values: Any) -> None:
+        self.grad_value[...] = _values_like(self, values, "grad")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.value.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.value.size
+
+    @property
+    def version(self) -> int:
+        """Grows whenever the values may have changed."""
+        return self._changes + self.buffer.version
+
+    def unchanged_since(self, version: int) -> bool:
+        """Whether the values are those of `version`: same version, and nobody holds an array that could write
+        to them.
+        """
+        return self.version == version and (self._exposure is None or self._exposure() is None)
+
+    def __getstate__(self) -> tuple[ParameterBuffer, int, tuple[int, ...], int]:
+        return self.buffer, self._offset, self.shape, self._changes
+
+    def __setstate__(self, state: tuple[ParameterBuffer, int, tuple[int, ...], int]) -> None:
+        # Views would be copied one by one; binding them again keeps parameters of one buffer together.
+        buffer, offset, self.shape, self._changes = state
+        self._bind(buffer, offset)
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
+
+def _values_like(parameter: Parameter, values: Any, attribute: str) -> Array:
+    array = np.asarray(values)
+    if array.shape not in ((), parameter.shape):
+        raise ValueError(
+            f"Parameter.{attribute}: values must have shape {parameter.shape}, got {array.shape}"
+        )
+    return array

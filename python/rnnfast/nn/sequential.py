@@ -1,0 +1,80 @@
+"""Modules one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .module import Module, Tape
+from .parameter import Array
+
+
+class Sequential(Module):
+    """Modules applied one after the other: y = m_k(… m_2(m_1(x))).
+
+    A recurrent layer passes its y on and drops its state. Parameter names begin with the module's position:
+    ``0.weight_ih_l0``.
+
+    Args:
+        modules: the modules, first applied first.
+
+    Raises:
+        TypeError: if one of them is not a Module.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnnfast import nn
+        >>> model = nn.Sequential(nn.GRU(3, 8, seed=0), nn.Linear(8, 1, seed=1))
+        >>> model(np.ones((2, 5, 3), np.float32)).shape
+        (2, 5, 1)
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        for position, module in enumerate(modules):
+            if not isinstance(module, Module):
+                kind = type(module).__name__
+                raise TypeError(
+                    f"Sequential: argument {position} must be a Module, got {kind}; pass the modules alone"
+                )
+        self.modules = modules
+
+    def _named_members(self) -> Iterator[tuple[str, Any]]:
+        return ((str(position), module) for position, module in enumerate(self.modules))
+
+    def forward(self, x: Array, *, training: bool = True) -> tuple[Array, Tape | None]:
+        """Apply all modules.
+
+        Args:
+            x: input of the first module.
+            training: passed to every module.
+
+        Returns:
+            (y, tape): y of the last module.
+        """
+        tapes = []
+        for module in self.modules:
+            x, tape = module.chain_forward(x, training)
+            tapes.append(tape)
+        return x, Tape(self, tapes) if training else None
+
+    def backward(self, tape: Tape | None, dy: Array) -> Array:
+        """Run all modules backward, last first.
+
+        Args:
+            tape: from `forward`.
+            dy: gradient of y.
+
+        Returns:
+            dx, gradient of the first module's input.
+        """
+        tapes = self._read(tape)
+        self._close(tape)
+        for module, tape_of_module in zip(reversed(self.modules), reversed(tapes), strict=True):
+            dy = module.chain_backward(tape_of_module, dy)
+        return dy
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+    def __getitem__(self, position: int) -> Module:
+        return self.modules[position]

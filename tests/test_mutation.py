@@ -1,0 +1,165 @@
+"""The suite proven: with any one fault in the backward of any cell, the gradient check fails.
+
+Every assignment of every `backward` (and of the `gradient` of an activation) in csrc/cells is negated and
+dropped in turn, and every operator in it is exchanged. Each fault is compiled into the scalar variant of a
+copy of the core, a few seconds each: run this file with ``pytest -m mutation``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnfast
+
+ROOT = Path(__file__).parents[1]
+CELLS = ROOT / "csrc" / "cells"
+EXCHANGED = {" + ": " - ", " - ": " + ", " * ": " + "}
+VARIANTS = {"SCALAR": [], "AVX2": ["-mavx2", "-mfma"]}
+VARIANTS["AVX512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
+
+pytestmark = [
+    pytest.mark.mutation,
+    pytest.mark.skipif(not CELLS.is_dir(), reason="no C++ sources beside the tests"),
+    pytest.mark.skipif(shutil.which("g++") is None, reason="no g++"),
+    pytest.mark.skipif(os.uname().machine != "x86_64", reason="builds the x86-64 variants"),
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One change to one file."""
+
+    file: str
+    begin: int
+    end: int
+    text: str
+    label: str
+
+
+def bodies(source: str) -> Iterator[tuple[int, int]]:
+    """Where the bodies of the functions backward and gradient begin and end."""
+    for match in re.finditer(r"\b(?:backward|gradient)\([^{};]*\{", source):
+        depth, end = 1, match.end()
+        while depth:
+            depth += {"{": 1, "}": -1}.get(source[end], 0)
+            end += 1
+        yield match.end(), end - 1
+
+
+def values(source: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the right-hand sides begin and end: after `=` or `return`, up to a comma or semicolon outside
+    brackets.
+    """
+    for match in re.compile(r"(?<![=<>!])= |\breturn ").finditer(source, begin, end):
+        depth, stop = 0, match.end()
+        while depth or source[stop] not in ",;":
+            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(source[stop], 0)
+            stop += 1
+        yield match.end(), stop
+
+
+def faults() -> Iterator[Fault]:
+    for path, source in SOURCES.items():
+        for body in bodies(source):
+            for begin, end in values(source, *body):
+                value = source[begin:end]
+                line = f"{path.stem}:{source.count(chr(10), 0, begin) + 1} {value}"
+                if value == "V::zero()":
+                    yield Fault(path.name, begin, end, "V::broadcast(1)", f"{line} one")
+                    continue
+                yield Fault(path.name, begin, end, f"V::zero() - ({value})", f"{line} negated")
+                yield Fault(path.name, begin, end, "V::zero()", f"{line} dropped")
+                for match in re.finditer(r" [-+*] ", value):
+                    at = begin + match.start()
+                    other = EXCHANGED[match.group()]
+                    yield Fault(path.name, at, at + 3, other, f"{line} {match.start()}{other}")
+
+
+SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp"))}
+FAULTS = list(faults())
+
+
+class Build:
+    """A copy of the package whose core is compiled from a copy of csrc."""
+
+    def __init__(self, folder: Path) -> None:
+        import pybind11
+
+        self.folder = folder
+        self.source = folder / "csrc"
+        shutil.copytree(ROOT / "csrc", self.source)
+        self.package = folder / "site" / "rnnfast"
+        original = Path(rnnfast.__file__).parent
+        shutil.copytree(original, self.package, ignore=shutil.ignore_patterns("_core*.so", "__pycache__"))
+        includes = [self.source, pybind11.get_include(), sysconfig.get_paths()["include"]]
+        self.flags = ["-std=c++20", "-O0", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"]
+        self.flags += [f"-I{include}" for include in includes]
+        self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
+        self.objects = [self.compile_variant(name) for name in VARIANTS]
+        for path in sorted(self.source.rglob("*.cpp")):
+            if path.parent.name not in ("cpu", "cuda"):
+                self.objects.append(self.compile(path, path.stem, []))
+
+    def compile(self, path: Path, name: str, flags: list[str]) -> Path:
+        target = self.folder / f"{name}.o"
+        command = ["g++", *self.flags, "-march=x86-64-v2", *flags, "-c", str(path), "-o", str(target)]
+        subprocess.run(command, check=True)
+        return target
+
+    def compile_variant(self, name: str) -> Path:
+        flags = [f"-DRNNFAST_ISA_{name}", *VARIANTS[name]]
+        return self.compile(self.source / "cpu" / "variant.cpp", f"variant_{name}", flags)
+
+    def gradient_check(self) -> subprocess.CompletedProcess[str]:
+        """The gradient checks of the suite on the scalar variant of this build."""
+        extension = self.package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+        objects = [str(path) for path in self.objects]
+        subprocess.run(["g++", "-shared", "-pthread", *objects, "-o", str(extension)], check=True)
+        places = [self.package.parent, *(Path(module.__file__).parents[1] for module in (np, pytest))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "RNNFAST_ISA": "scalar"}
+        # -S: a development install would lead back to its own core.
+        command = [sys.executable, "-S", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=line"]
+        command += [
+            "-k",
+            "central_differences and scalar",
+            str(ROOT / "tests" / "test_recurrent_backward.py"),
+        ]
+        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    pytest.importorskip("pybind11", reason="pybind11 is not installed")
+    build = Build(tmp_path_factory.mktemp("mutation"))
+    done = build.gradient_check()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return build
+
+
+def test_every_cell_has_faults() -> None:
+    assert {fault.file for fault in FAULTS} >= {path.name for path in CELLS.glob("*.hpp")} - {
+        "cell.hpp",
+        "registry.hpp",
+    }
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
+def test_a_fault_is_noticed(build: Build, fault: Fault) -> None:
+    for path, source in SOURCES.items():
+        changed = source[: fault.begin] + fault.text + source[fault.end :]
+        (build.source / "cells" / path.name).write_text(changed if path.name == fault.file else source)
+    build.compile_variant("SCALAR")
+    done = build.gradient_check()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "AssertionError" in done.stdout
