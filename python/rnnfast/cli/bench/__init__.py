@@ -1,8 +1,8 @@
 """`rnnfast bench`: checks the kernels, then times them, side by side with other libraries in the same run.
 
-For every cell and shape, inference and training (forward, then the gradients of everything): milliseconds, GFLOP/s, share
-of the arithmetic peak measured in the same run, and the ratio to each peer. Not here: problems (`problems`), other
-libraries (`peers`), the clock (`timing`).
+For every cell and shape, inference and training (forward, then the gradients of everything): milliseconds,
+GFLOP/s, share of the arithmetic peak measured in the same run, and the ratio to each peer. Not here: problems
+(`problems`), other libraries (`peers`), the clock (`timing`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,22 @@ MODES = ("inference", "training")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `rnnfast bench`, besides those that all commands share."""
-    parser.add_argument("suite", nargs="?", default="kernels", choices=["kernels"], metavar="SUITE", help="kernels")
-    parser.add_argument("--cells", default=",".join(ops.cells()), metavar="C[,C]", help="default: %(default)s")
+    parser.add_argument(
+        "suite", nargs="?", default="kernels", choices=["kernels"], metavar="SUITE", help="kernels"
+    )
+    parser.add_argument(
+        "--cells", default=",".join(ops.cells()), metavar="C[,C]", help="default: %(default)s"
+    )
     parser.add_argument("--shapes", default=",".join(SHAPES), metavar="S[,S]", help="default: %(default)s")
     parser.add_argument("--modes", default=",".join(MODES), metavar="M[,M]", help="default: %(default)s")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: %(default)s")
     parser.add_argument(
-        "--against", default="", metavar="P[,P]", help=f"also time these, where installed: {', '.join(peers.PEERS)}"
+        "--dtype", default="float32", choices=["float32", "float64"], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--against",
+        default="",
+        metavar="P[,P]",
+        help=f"also time these, where installed: {', '.join(peers.PEERS)}",
     )
     parser.add_argument(
         "--seconds", type=_seconds, default=1.0, metavar="S", help="time given to each row (default 1)"
@@ -63,17 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
     for shape in shapes:
         for cell in cells:
             problem = Problem(cell, SHAPES[shape], arguments.dtype, seed=arguments.seed)
-            error = problem.check()
+            difference = problem.check()
             for mode in modes:
                 row = _time(problem, mode, rivals, arguments.seconds)
-                row |= {"shape": shape, "cell": cell, "mode": mode, "max_error": error}
+                row |= {"shape": shape, "cell": cell, "mode": mode, "max_error": difference}
                 row["peak_gflops"] = peak = machine.peak_gflops(arguments.dtype)
                 row["share_of_peak"] = row["gflops"] / (peak * arguments.threads)
                 rows.append(row)
                 print(_line(row, against), flush=True)
     if arguments.json:
         with whole_file(arguments.json, "w") as file:
-            json.dump(facts | {"dtype": arguments.dtype, "threads": arguments.threads, "rows": rows}, file, indent=1)
+            json.dump(
+                facts | {"dtype": arguments.dtype, "threads": arguments.threads, "rows": rows}, file, indent=1
+            )
             file.write("\n")
     return 0
 
@@ -113,8 +124,8 @@ def _header(against: list[str]) -> str:
 
 def _line(row: dict[str, Any], against: list[str]) -> str:
     text = (
-        f"{row['shape']:<6} {row['cell']:<9} {row['mode']:<9} {row['milliseconds']:>9.3f} {row['gflops']:>8.1f} "
-        f"{row['share_of_peak']:>5.0%}"
+        f"{row['shape']:<6} {row['cell']:<9} {row['mode']:<9} {row['milliseconds']:>9.3f} "
+        f"{row['gflops']:>8.1f} {row['share_of_peak']:>5.0%}"
     )
     for name in against:
         peer = row["peers"].get(name)
@@ -126,7 +137,9 @@ def _names(option: str, text: str, known: Any) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"argument {option}: expected {', '.join(known)}, got {', '.join(map(repr, unknown))}")
+        raise ValueError(
+            f"argument {option}: expected {', '.join(known)}, got {', '.join(map(repr, unknown))}"
+        )
     return names
 
 

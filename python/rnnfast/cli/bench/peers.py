@@ -1,4 +1,4 @@
-"""Other libraries on the same problems: imported only when asked for, checked against our numbers before they are timed."""
+"""Other libraries on the same problems: imported when asked for, checked before they are timed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class Peer:
         expected, _, _ = ops.recurrent_forward(problem.weights, problem.x)
         error = float(np.abs(np.asarray(y) - expected).max())
         if not error < 1e-3:
-            raise ArithmeticError(f"bench: {self.name} differs from rnnfast by {error:.1e} for {problem.cell.name}")
+            raise ArithmeticError(
+                f"bench: {self.name} differs from rnnfast by {error:.1e} for {problem.cell.name}"
+            )
 
 
 class Torch(Peer):
@@ -143,7 +145,11 @@ class OnnxRuntime(Peer):
         graph = helper.make_graph(
             [node],
             "layer",
-            [helper.make_tensor_value_info("x", float32, [problem.shape.steps, problem.shape.batch, problem.shape.inputs])],
+            [
+                helper.make_tensor_value_info(
+                    "x", float32, [problem.shape.steps, problem.shape.batch, problem.shape.inputs]
+                )
+            ],
             [helper.make_tensor_value_info("y", float32, None)],
             [self._onnx.numpy_helper.from_array(array[None], name) for name, array in constants.items()],
         )
@@ -163,5 +169,6 @@ def load(name: str, threads: int) -> Peer:
         return PEERS[name](threads)
     except ImportError as error:
         raise ImportError(
-            f"bench: {name} is not installed ({error}); install the extra: pip install 'rnnfast[bench]', or leave out --against"
+            f"bench: {name} is not installed ({error}); install the extra, pip install 'rnnfast[bench]', "
+            f"or leave it out of --against"
         ) from None

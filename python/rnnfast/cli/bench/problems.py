@@ -62,13 +62,13 @@ class Problem:
         self.weights = ops.RecurrentWeights(cell, **self.arrays)
 
     def operations(self, mode: str) -> float:
-        """Floating point operations of the products; training is three times inference. Activations are not counted."""
+        """Floating point operations of the products alone; training is three times inference."""
         steps, batch, inputs, hidden = self.shape
         products = 2.0 * steps * batch * len(self.cell.gates) * hidden * (inputs + hidden)
         return products if mode == "inference" else 3 * products
 
     def job(self, mode: str) -> Callable[[], object]:
-        """One inference, or one training step in which, as in training, the weights have changed since the last."""
+        """One inference, or one training step, whose weights have changed since the last one."""
         if mode == "inference":
             return lambda: ops.recurrent_forward(self.weights, self.x)
 

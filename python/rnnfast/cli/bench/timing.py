@@ -1,4 +1,4 @@
-"""The clock: contenders take turns, round by round, so that a slow moment of the machine hits all of them alike."""
+"""The clock: contenders take turns, round by round, so that a slow moment of the machine hits all alike."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The command `rnnfast`: one module per subcommand, with `add_arguments(parser)` and `run(arguments)`."""

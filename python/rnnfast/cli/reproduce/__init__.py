@@ -1,0 +1,145 @@
+"""`rnnfast reproduce NAME`: published tables, printed beside what was just measured.
+
+Exit status 0 where every number is within its bound, 1 where one is not (a line on stderr says which), 2 for
+bad usage. Not here: what is computed (`ridership`, `synthetic`), and the table (`comparison`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import rnnfast
+from rnnfast.files import whole_file
+
+from .comparison import Report
+
+NAMES = ("ridership", "synthetic")
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done as asked; the text is one line that says why."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `rnnfast reproduce`, besides those that all commands share."""
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"the table: {' or '.join(NAMES)}")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="ridership: the CSV file of daily boardings, which is not part of rnnfast",
+    )
+    parser.add_argument(
+        "--rows", metavar="ROW[,ROW]", help="these rows only, * matches anything; an unknown row lists them"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute, print and judge one table.
+
+    Args:
+        arguments: as parsed by the parser of `rnnfast.cli.main`.
+
+    Returns:
+        Exit status: 0; 1 where a bound was missed; 2 for what cannot be done as asked.
+
+    Raises:
+        OSError: if a file cannot be read or written.
+        ValueError: if the data file is not what it should be.
+    """
+    try:
+        _check_json(arguments.json)
+        report = _ridership(arguments) if arguments.name == "ridership" else _synthetic(arguments)
+    except UsageError as error:
+        print(f"rnnfast reproduce: error: {error}", file=sys.stderr)
+        return 2
+    if arguments.json:
+        report.facts |= {"version": rnnfast.__version__, "threads": rnnfast.get_num_threads()}
+        with whole_file(arguments.json, "w") as file:
+            file.write(report.to_json())
+    print(report.table())
+    for miss in report.misses():
+        print(f"rnnfast reproduce: missed: {miss}", file=sys.stderr)
+    return 1 if report.misses() else 0
+
+
+def _ridership(arguments: argparse.Namespace) -> Report:
+    from . import ridership, ridership_data
+
+    rows = _chosen_rows(ridership.ROWS, arguments.rows)
+    if arguments.seed != ridership.SEED:
+        raise UsageError(
+            f"--seed: the published numbers of ridership belong to {ridership.SEED}, got {arguments.seed}"
+        )
+    if arguments.data is None:
+        raise UsageError(f"ridership needs --data FILE: {ridership_data.EXPECTED}")
+    if not os.path.isfile(arguments.data):
+        raise UsageError(f"--data {arguments.data}: no such file; expected {ridership_data.EXPECTED}")
+    boardings, authentic = ridership_data.read_ridership(arguments.data)
+    if not authentic:
+        print(
+            f"rnnfast reproduce: warning: {arguments.data} is not the file that the published numbers were "
+            f"computed from (whose SHA-256 begins with {ridership_data.SHA256[:8]}); expect other digits",
+            file=sys.stderr,
+        )
+    report = Report(
+        "ridership",
+        ridership.SOURCE,
+        {"seed": ridership.SEED, "data": arguments.data, "authentic": authentic},
+    )
+    for row in _announced(rows, arguments):
+        ridership.run_row(row, boardings, report)
+    return report
+
+
+def _synthetic(arguments: argparse.Namespace) -> Report:
+    from . import synthetic
+
+    rows = _chosen_rows(synthetic.ROWS, arguments.rows)
+    if arguments.data is not None:
+        raise UsageError("--data: synthetic makes its own series; leave it out")
+    report = Report("synthetic", synthetic.SOURCE, {"seed": arguments.seed})
+    runner = synthetic.Runner(report, arguments.seed)
+    for row in _announced(rows, arguments):
+        runner.run(row)
+    return report
+
+
+def _chosen_rows(rows: Sequence[str], patterns: str | None) -> list[str]:
+    """The rows that one of the patterns fits, whole or behind the colon, in their own order."""
+    if patterns is None:
+        return list(rows)
+    wanted = [pattern.strip() for pattern in patterns.split(",")]
+    matches = {pattern: {row for row in rows if _fits(row, pattern)} for pattern in wanted}
+    for pattern, matched in matches.items():
+        if not matched:
+            raise UsageError(f"--rows: no row fits {pattern!r}; the rows are {', '.join(rows)}")
+    chosen = set().union(*matches.values())
+    return [row for row in rows if row in chosen]
+
+
+def _fits(row: str, pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern.lower()) for name in (row, row.rpartition(":")[2]))
+
+
+def _announced(rows: Sequence[str], arguments: argparse.Namespace) -> Iterator[str]:
+    """The rows; on a terminal, a line on stderr says which one is being computed."""
+    visible = sys.stderr.isatty() and not arguments.quiet
+    for position, row in enumerate(rows, start=1):
+        if visible:
+            print(f"\r\033[K[{position}/{len(rows)}] {row} …", end="", file=sys.stderr, flush=True)
+        yield row
+    if visible:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _check_json(path: str | None) -> None:
+    """Refuse a file that could not be written before minutes are spent on what goes into it."""
+    if path is None:
+        return
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UsageError(f"--json {path}: expected a folder that exists and can be written to, got {folder}")

@@ -1,0 +1,343 @@
+"""`rnnfast reproduce`: published digits, bounds that are missed, files that are not what they should be."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnfast.cli.main import main
+from rnnfast.cli.reproduce import ridership, ridership_data, synthetic, synthetic_series
+from rnnfast.cli.reproduce.comparison import AllDigits, AtMost, Bound, Report, Within
+from rnnfast.cli.reproduce.torch_random import TorchGenerator
+
+SHARED = Path(os.environ.get("RNNFAST_SHARED", Path(__file__).parents[2] / "shared"))
+RIDERSHIP = SHARED / "data" / "cta_ridership.csv"
+needs_ridership = pytest.mark.skipif(
+    not RIDERSHIP.is_file(), reason=f"no {RIDERSHIP}: the data are not part of rnnfast"
+)
+
+
+def run(*arguments: str | Path) -> int:
+    return main(["reproduce", *map(str, arguments)])
+
+
+# Bounds and the table
+
+
+@pytest.mark.parametrize(
+    ("bound", "published", "measured", "expected"),
+    [
+        (AllDigits(), "0.0154", 0.01544, True),
+        (AllDigits(), "0.0154", 0.01546, False),
+        (AllDigits(), "42,143.271739", 42143.27173913, True),
+        (AllDigits(), "42,143.271739", 42143.27174, False),
+        (AllDigits(), "0.1", math.nan, False),
+        (Within(1e-3), "30,659.41", 30689.0, True),
+        (Within(1e-3), "30,659.41", 30629.0, True),
+        (Within(1e-3), "30,659.41", 30691.0, False),
+        (Within(1e-3), "30,659.41", math.nan, False),
+        (AtMost(1.5), "0.01", 0.015, True),
+        (AtMost(1.5), "0.01", 0.0151, False),
+        (AtMost(1.5), "0.0058–0.0096", 0.0143, True),
+        (AtMost(1.5), "0.01", math.nan, False),
+        (AtMost(1.5, below=0.012, below_name="x"), "0.01", 0.012, False),
+        (AtMost(1.5, below=0.012, below_name="x"), "0.01", 0.0119, True),
+    ],
+)
+def test_bound(bound: Bound, published: str, measured: float, expected: bool) -> None:
+    assert bound.holds(published, measured) is expected
+
+
+def test_report_says_which_bound_was_missed() -> None:
+    report = Report("name", "a source", {"seed": 42})
+    report.add("good", "error", ("0.10", "0.20"), (0.1, 0.2), AllDigits())
+    report.add("bad", "error", ("0.10", "1,000.5"), (0.1, 1001.0), Within(1e-5))
+    assert report.misses() == [
+        "bad, error: measured 0.10 1,001.0, published 0.10 1,000.5, expected within 1e-5"
+    ]
+    lines = report.table().splitlines()
+    assert lines[0] == "a source"
+    assert lines[4].split() == [
+        "good",
+        "error",
+        "0.10",
+        "0.20",
+        "0.10",
+        "0.20",
+        "none",
+        "all",
+        "digits",
+        "ok",
+    ]
+    assert lines[5].split()[-1] == "MISSED"
+    document = json.loads(report.to_json())
+    assert document["seed"] == 42
+    assert [row["holds"] for row in document["rows"]] == [True, False]
+    assert document["rows"][1]["published"] == [0.1, 1000.5]
+    assert document["rows"][1]["measured"] == [0.1, 1001.0]
+
+
+@pytest.mark.parametrize(
+    ("published", "measured", "expected"),
+    [
+        ("1,000.5", 1000.5, "none"),
+        ("1,000.5", 1001.0, "+5.0e-04"),
+        ("0.10", 0.08, "-20.0%"),
+        ("0.10–0.20", 0.15, "within"),
+        ("0.10–0.20", 0.30, "+50.0%"),
+        ("0.10–0.20", 0.05, "-50.0%"),
+    ],
+)
+def test_difference_is_to_the_nearest_published_number(
+    published: str, measured: float, expected: str
+) -> None:
+    report = Report("name", "a source")
+    report.add("row", "error", (published,), (measured,), AtMost(1.0))
+    assert report.table().splitlines()[4].split()[4] == expected
+
+
+# Ridership: the published numbers
+
+
+@needs_ridership
+def test_ridership_reproduces_the_published_digits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    json_path = tmp_path / "out.json"
+    status = run("ridership", "--data", RIDERSHIP, "--json", json_path)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert status == 0
+    rows = json.loads(json_path.read_text(encoding="utf-8"))["rows"]
+    # Two baselines, and three lines for each of the four models.
+    assert len(rows) == 2 + 4 * 3
+    assert all(row["holds"] for row in rows)
+    assert "30,659.41" in captured.out
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
+
+
+@needs_ridership
+def test_ridership_data_are_prepared_as_in_the_chapter() -> None:
+    boardings, authentic = ridership_data.read_ridership(str(RIDERSHIP))
+    assert authentic
+    assert len(boardings.dates) == 7639
+    assert (np.diff(boardings.dates) == np.timedelta64(1, "D")).all()
+    series = boardings.series(ridership.ALL_INPUTS, "2019-05-30", "2019-05-31")
+    assert series.dtype == np.float32
+    # Thursday: tomorrow is a weekday; Friday: tomorrow is a Saturday.
+    assert series[:, 2:].tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_torch_batches_and_the_words_they_take() -> None:
+    # torch.manual_seed(42); DataLoader(arange(20), 8, shuffle=True), DataLoader(arange(3), 8), passed in
+    # turn, twice
+    numbers = np.arange(80)
+    generator = TorchGenerator(42)
+    batches = ridership.TorchBatches(numbers[:20], -numbers[:20], generator)
+    expected = [
+        [8, 14, 17, 19, 1, 15, 18, 9, 3, 11, 4, 0, 10, 7, 13, 16, 12, 6, 2, 5],
+        [16, 8, 11, 18, 3, 1, 14, 19, 7, 0, 9, 13, 6, 4, 2, 15, 17, 10, 5, 12],
+    ]
+    for order in expected:
+        passed = list(batches)
+        assert np.concatenate([x for x, _ in passed]).tolist() == order
+        assert np.concatenate([-y for _, y in passed]).tolist() == order
+    assert len(batches) == 1
+    assert [len(x) for x, _ in ridership.TorchBatches(numbers, numbers, generator)] == [32, 32, 16]
+
+
+# Ridership: files
+
+
+HEADER = list(ridership_data.COLUMNS)
+
+
+def write_rows(path: Path, rows: list[list[object]]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def made_up_rows() -> list[list[object]]:
+    """Rows in the form of the file, newest first, with days that came twice."""
+    random = np.random.default_rng(0)
+    first = datetime.date(2015, 12, 1)
+    rows: list[list[object]] = []
+    for day in range(1300):
+        date = first + datetime.timedelta(days=day)
+        kind = {5: "A", 6: "U"}.get(date.weekday(), "W")
+        bus, rail = (int(count) for count in random.integers(300_000, 800_000, 2))
+        rows.append([date.strftime("%m/%d/%Y"), kind, bus, rail, bus + rail])
+    return (rows + rows[100:110])[::-1]
+
+
+def test_other_data_are_announced_and_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_rows(tmp_path / "other.csv", [HEADER, *made_up_rows()])
+    assert run("ridership", "--data", path, "--rows", "naive,gru") == 1
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert lines[0].startswith(
+        f"rnnfast reproduce: warning: {path} is not the file that the published numbers"
+    )
+    assert all(line.startswith("rnnfast reproduce: missed: ") for line in lines[1:])
+    assert len(lines) == 1 + 2 + 3
+    assert lines[1].startswith("rnnfast reproduce: missed: naive, rail MAE: measured ")
+    assert captured.out.count("MISSED") == 5
+
+
+def test_days_are_sorted_and_kept_once(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "other.csv", [HEADER, *made_up_rows()])
+    boardings, authentic = ridership_data.read_ridership(str(path))
+    assert not authentic
+    assert len(boardings.dates) == 1300
+    assert (np.diff(boardings.dates) == np.timedelta64(1, "D")).all()
+    assert boardings.tomorrow["A"][:5].tolist() == [0, 0, 0, 1, 0]  # 2015-12-01 was a Tuesday
+    assert sum(kind[-1] for kind in boardings.tomorrow.values()) == 0
+
+
+def test_a_day_with_the_numbers_of_an_earlier_one_is_dropped_as_in_the_chapter(tmp_path: Path) -> None:
+    rows = made_up_rows()[::-1]
+    rows[707][1:] = rows[700][1:]
+    boardings, _ = ridership_data.read_ridership(str(write_rows(tmp_path / "other.csv", [HEADER, *rows])))
+    gaps = np.diff(boardings.dates).astype(int)
+    assert len(boardings.dates) == 1299
+    assert np.flatnonzero(gaps == 2).tolist() == [706]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("ridership",),
+            "ridership needs --data FILE: the Chicago Transit Authority's daily boarding totals",
+        ),
+        (
+            ("ridership", "--data", "absent.csv"),
+            "--data absent.csv: no such file; expected the Chicago Transit",
+        ),
+        (
+            ("ridership", "--data", "x", "--seed", "1"),
+            "--seed: the published numbers of ridership belong to 42, got 1",
+        ),
+        (
+            ("ridership", "--rows", "rnn,tcn"),
+            "--rows: no row fits 'tcn'; the rows are naive, linear, rnn, lstm, gru",
+        ),
+        (("synthetic", "--data", "x"), "--data: synthetic makes its own series; leave it out"),
+        (("synthetic", "--json", "absent/out.json"), "--json absent/out.json: expected a folder that exists"),
+    ],
+)
+def test_bad_usage(
+    arguments: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"rnnfast reproduce: error: {expected}")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], "line 1: expected a column service_date, got an empty line"),
+        ([["a", "b"]], "line 1: expected a column service_date, got a, b"),
+        (
+            [HEADER, ["2001-01-01", "U", 1, 2, 3]],
+            "line 2, column service_date: expected MM/DD/YYYY, got '2001-01-01'",
+        ),
+        (
+            [HEADER, ["01/01/2001", "U", 1, 2, 3], ["01/02/2001", "w", 1, 2, 3]],
+            "line 3, column day_type: expected A, U, W, got 'w'",
+        ),
+        ([HEADER, ["01/01/2001", "U", 1.5, 2, 3]], "line 2, column bus: expected a whole number, got '1.5'"),
+        ([HEADER, ["01/01/2001", "U", 1]], "line 2, column rail_boardings: expected a whole number, got ''"),
+        ([HEADER], "expected the days 2016-01-01 to 2019-05-31, got none"),
+        (
+            [HEADER, ["01/01/2001", "U", 1, 2, 3]],
+            "column service_date: expected the days 2016-01-01 to 2019-05-31, got 2001-01-01 to 2001-01-01",
+        ),
+    ],
+)
+def test_bad_file(
+    rows: list[list[object]], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_rows(tmp_path / "bad.csv", rows)
+    assert run("ridership", "--data", path) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    last = captured.err.splitlines()[-1]
+    assert last.startswith(f"rnnfast reproduce: error: {path}")
+    assert last.endswith(expected)
+
+
+def test_file_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(b"service_date\xff\xfe")
+    assert run("ridership", "--data", path) == 1
+    assert "must be a CSV file in UTF-8" in capsys.readouterr().err
+
+
+# Synthetic
+
+
+def test_series_are_the_published_ones() -> None:
+    series = synthetic_series.make_series(4, 51)
+    assert series.dtype == np.float32
+    assert series.shape == (4, 51)
+    task = synthetic_series.Task.of(10)
+    assert task.inputs(synthetic_series.VALIDATION).shape == (2000, 50, 1)
+    every_step = task.targets_of_every_step(synthetic_series.VALIDATION)
+    assert every_step.shape == (2000, 50, 10)
+    np.testing.assert_array_equal(every_step[:, -1], task.targets(synthetic_series.VALIDATION))
+    np.testing.assert_array_equal(every_step[:, 0, 0], task.inputs(synthetic_series.VALIDATION)[:, 1, 0])
+
+
+def test_synthetic_without_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("synthetic", "--rows", "naive,least-squares") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    measured = [line.split()[4] for line in captured.out.splitlines() if "MSE" in line]
+    assert measured == ["0.020211367", "0.00293", "0.25697407", "0.01549"]
+
+
+def test_synthetic_model_with_few_series(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(synthetic_series, "SERIES", 600)
+    monkeypatch.setattr(synthetic, "TRAINING", slice(0, 400))
+    monkeypatch.setattr(synthetic_series, "TRAINING", slice(0, 400))
+    monkeypatch.setattr(synthetic, "VALIDATION", slice(400, 600))
+    monkeypatch.setattr(synthetic_series, "VALIDATION", slice(400, 600))
+    rows = [row for row in synthetic.ROWS if not row.endswith(("naive", "least-squares"))]
+    monkeypatch.setattr(synthetic, "EPOCHS", 2)
+    outputs = []
+    for _ in range(2):
+        run("synthetic", "--rows", ",".join(rows), "--seed", "3")
+        outputs.append([line.split()[4] for line in capsys.readouterr().out.splitlines() if "MSE" in line])
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) == len(rows)
+    assert len(set(outputs[0])) == len(rows)
+    assert all(0 < float(value) < 1 for value in outputs[0])
+
+
+def test_last_step_backward() -> None:
+    layer = synthetic.LastStep()
+    x = np.arange(24.0).reshape(2, 3, 4)
+    y, tape = layer.forward(x)
+    np.testing.assert_array_equal(y, x[:, 2])
+    dx = layer.backward(tape, 2 * y)
+    np.testing.assert_array_equal(dx[:, 2], 2 * y)
+    assert not dx[:, :2].any()
