@@ -1,4 +1,4 @@
-"""Optimizer steps on flat arrays, in place, one pass each; g = grad_scale · grad + weight_decay · p. And a norm."""
+"""Optimizer steps on flat arrays, in place, one pass each; g = grad_scale · grad + weight_decay · p."""
 
 from __future__ import annotations
 
