@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=_seconds, default=1.0, metavar="S", help="time given to each row (default 1)"
     )
-    parser.set_defaults(threads=1)
+    parser.add_argument(
+        "--threads", type=_count, default=1, metavar="N", help="threads of every contender (default 1)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -148,6 +150,12 @@ def _check_folder(path: str | None) -> None:
     folder = os.path.dirname(path) or "." if path else "."
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise ValueError(f"argument --json: cannot write into the folder {folder}")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
