@@ -9,6 +9,7 @@
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -29,8 +30,15 @@ void pause_briefly() {
 
 class Pool {
  public:
+  // Where the system gives fewer threads than asked for, those it gave do all parts.
   explicit Pool(int threads) {
-    for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { work(part); });
+    for (int member = 1; member < threads; ++member) {
+      try {
+        workers_.emplace_back([this, member] { work(member); });
+      } catch (const std::system_error&) {
+        break;
+      }
+    }
   }
 
   ~Pool() {
@@ -56,7 +64,7 @@ class Pool {
       job_.fetch_add(1, std::memory_order_release);
     }
     if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
-    task(context, 0);
+    do_parts(0);
     int spins = 0;
     while (pending_.load(std::memory_order_acquire) > 0) {
       if (++spins < kSpins) {
@@ -68,7 +76,11 @@ class Pool {
   }
 
  private:
-  void work(int part) {
+  void do_parts(int member) {
+    for (int part = member; part < parts_; part += threads()) task_(context_, part);
+  }
+
+  void work(int member) {
     std::uint64_t seen = 0;
     for (;;) {
       for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins)
@@ -81,7 +93,7 @@ class Pool {
       }
       seen = job_.load(std::memory_order_acquire);
       if (stopping_) return;
-      if (part < parts_) task_(context_, part);
+      do_parts(member);
       pending_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -101,6 +113,7 @@ class Pool {
 struct State {
   std::mutex mutex;
   Pool* pool = nullptr;
+  int pool_size = 0;            // threads asked for
   std::atomic<int> threads{0};  // 0: not chosen yet
 };
 
@@ -173,9 +186,10 @@ void run(int parts, void (*task)(void*, int), void* context) {
   if (!alone && shared.mutex.try_lock()) {
     static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     static_cast<void>(registered);
-    if (shared.pool == nullptr || shared.pool->threads() < parts) {
+    if (shared.pool == nullptr || shared.pool_size < parts) {
       delete shared.pool;
-      shared.pool = new Pool(std::max(parts, thread_count()));
+      shared.pool_size = std::max(parts, thread_count());
+      shared.pool = new Pool(shared.pool_size);
     }
     inside_part = true;
     shared.pool->run(parts, task, context);

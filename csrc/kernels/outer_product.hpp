@@ -99,8 +99,7 @@ class OuterProduct {
       rows[r] = a + r;
       RNNFAST_UNROLL
       for (int c = 0; c < kDenseVectors; ++c) {
-        const T* from = target + r * m_stride + c * V::kLanes * n_stride;
-        sum[r][c] = fresh ? V::zero() : load_strided(from, n_stride, columns - c * V::kLanes);
+        sum[r][c] = fresh ? V::zero() : load_strided(target + r * m_stride, n_stride, c * V::kLanes, columns);
       }
     }
     accumulate<kTileRows, 1, kDenseVectors, kTileRows>(sum, rows, b, 0, depth);
@@ -108,26 +107,30 @@ class OuterProduct {
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
       for (int c = 0; c < kDenseVectors; ++c) {
-        store_strided(sum[r][c], target + r * m_stride + c * V::kLanes * n_stride, n_stride,
-                      columns - c * V::kLanes);
+        store_strided(sum[r][c], target + r * m_stride, n_stride, c * V::kLanes, columns);
       }
     }
   }
 
-  static RNNFAST_INLINE V load_strided(const T* from, index_t stride, index_t left) {
-    if (left <= 0) return V::zero();
-    if (stride == 1) return load_up_to(from, left);
+  // One vector of a row of C, from column `first` of `columns`.
+  static RNNFAST_INLINE V load_strided(const T* row, index_t stride, index_t first, index_t columns) {
+    if (first >= columns) return V::zero();
+    if (stride == 1) return load_up_to(row + first, columns - first);
     T lanes[V::kLanes] = {};
-    for (index_t lane = 0; lane < V::kLanes && lane < left; ++lane) lanes[lane] = from[lane * stride];
+    for (index_t lane = 0; lane < V::kLanes && first + lane < columns; ++lane) {
+      lanes[lane] = row[(first + lane) * stride];
+    }
     return V::load(lanes);
   }
 
-  static RNNFAST_INLINE void store_strided(V v, T* to, index_t stride, index_t left) {
-    if (left <= 0) return;
-    if (stride == 1) return store_up_to(v, to, left);
+  static RNNFAST_INLINE void store_strided(V v, T* row, index_t stride, index_t first, index_t columns) {
+    if (first >= columns) return;
+    if (stride == 1) return store_up_to(v, row + first, columns - first);
     T lanes[V::kLanes];
     v.store(lanes);
-    for (index_t lane = 0; lane < V::kLanes && lane < left; ++lane) to[lane * stride] = lanes[lane];
+    for (index_t lane = 0; lane < V::kLanes && first + lane < columns; ++lane) {
+      row[(first + lane) * stride] = lanes[lane];
+    }
   }
 };
 

@@ -25,13 +25,14 @@ template <class T>
 struct Rows {
   T* data;
   index_t minor_count, major_stride, minor_stride;
+  index_t major_shift = 0;  // -1: row `major` is read one major stride earlier
   index_t other_major = -1, other_stride = 0;
   T* other = nullptr;
 
   RNNFAST_INLINE T* at(index_t row) const {
     const index_t major = row / minor_count, minor = row % minor_count;
     if (major == other_major) return other + minor * other_stride;
-    return data + major * major_stride + minor * minor_stride;
+    return data + (major + major_shift) * major_stride + minor * minor_stride;
   }
 };
 

@@ -2,10 +2,9 @@
 //
 //   for each step from the last to the first:
 //     dh_t    = dy_t + (what the cell passes on directly) + W_hh^T dsums_{t+1}
-//     dsums_t = cell gradient(dh_t, …)                                   over the tape's gates, which are
-//     used up
-//   then dx = dsums W_ih, dW_ih = dsums^T x, dW_hh = dsums^T h_{t-1}, db = column sums: one product each over
-//   all T N rows.
+//     dsums_t = cell gradient(dh_t, …), over the tape's gates, which are used up
+//   then one product each over all T N rows:
+//     dx = dsums W_ih,  dW_ih = dsums^T x,  dW_hh = dsums^T h_{t-1},  db = column sums of dsums
 //
 // The cell's gradient is the epilogue of the product with W_hh. Threads own disjoint samples in the scan and
 // disjoint outputs in the products, so no sum is ever divided.
@@ -201,15 +200,11 @@ class RecurrentBackwardPass {
 
   // h before each step: y one step earlier in the order of steps, and the initial state before the first.
   Rows<const T> hidden_rows() const {
-    const index_t earlier = arguments_.reverse ? 1 : -1;
     const bool given = arguments_.state[0] != nullptr;
-    return {arguments_.y.data + earlier * arguments_.y.time_stride,
-            dims_.batch,
-            arguments_.y.time_stride,
-            arguments_.y.batch_stride,
-            order_.at(0),
-            given ? dims_.hidden : 0,
-            given ? arguments_.state[0] : buffers_.zeros};
+    return {arguments_.y.data,           dims_.batch,
+            arguments_.y.time_stride,    arguments_.y.batch_stride,
+            arguments_.reverse ? 1 : -1, order_.at(0),
+            given ? dims_.hidden : 0,    given ? arguments_.state[0] : buffers_.zeros};
   }
 
   const Arguments& arguments_;

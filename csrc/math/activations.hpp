@@ -1,10 +1,10 @@
-// exp-based activations on vectors: sigmoid, tanh, relu, the same sequence of operations on every instruction
-// set.
+// exp-based activations on vectors: the same sequence of operations on every instruction set.
 //
-//   exp(z)     = 2^n (1 + p),  n = round(z / ln 2),  r = z - n ln 2 in [-ln 2 / 2, ln 2 / 2],  p = expm1(r) =
-//   r + r^2 Q(r) sigmoid(x) = 1 / (1 + exp(-x)) tanh(x)    = 1 - 2 / (exp(2x) + 1), and x + x^3 P(x^2) where
-//   |x| is small, in float;
-//              = m / (m + 2), m = expm1(2x) = 2^n p + (2^n - 1), in double
+//   exp(z)     = 2^n (1 + p),  n = round(z / ln 2),  r = z - n ln 2,  p = expm1(r) = r + r^2 Q(r)
+//   sigmoid(x) = 1 / (1 + exp(-x))
+//   tanh(x)    = 1 - 2 / (exp(2x) + 1), and x + x^3 P(x^2) where |x| is small, in float;
+//                m / (m + 2) with m = expm1(2x) = 2^n p + (2^n - 1), in double
+//   relu(x)    = max(x, 0)
 //
 // Over all of float32 the error is at most 4 ulp of the correctly rounded value and both are monotone: the
 // float forms are chains of monotone operations, or have slopes far above their rounding errors
@@ -116,7 +116,8 @@ RNNFAST_INLINE Vec<T> tanh(Vec<T> x) {
 
 template <class T>
 RNNFAST_INLINE Vec<T> relu(Vec<T> x) {
-  return at_least(x, Vec<T>::zero());
+  // Instruction sets differ in which zero the bound gives for -0; the sum makes it +0, and denormals 0.
+  return at_least(x, Vec<T>::zero()) + Vec<T>::zero();
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -25,6 +25,12 @@ using OptionalArray = std::optional<py::array>;
   throw py::value_error("_core: " + name + " " + rule);
 }
 
+inline void check_dtype_name(const std::string& dtype) {
+  if (dtype != "float32" && dtype != "float64") {
+    throw py::type_error("_core: dtype must be float32 or float64, got " + dtype);
+  }
+}
+
 template <class T>
 void check_dtype(const py::array& array, const char* name) {
   if (!py::isinstance<py::array_t<T>>(array)) {
@@ -34,13 +40,26 @@ void check_dtype(const py::array& array, const char* name) {
   }
 }
 
+template <class Size>
+std::string shape_text(const Size* shape, std::size_t axes) {
+  std::string text = "(";
+  for (std::size_t axis = 0; axis < axes; ++axis) {
+    text += (axis == 0 ? "" : ", ") + std::to_string(shape[axis]);
+  }
+  return text + ")";
+}
+
 template <class T, std::size_t kAxes>
 void check_shape(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
   check_dtype<T>(array, name);
   bool same = array.ndim() == static_cast<py::ssize_t>(kAxes);
   for (std::size_t axis = 0; same && axis < kAxes; ++axis)
     same = array.shape(static_cast<int>(axis)) == shape[axis];
-  if (!same) fail(name, "has the wrong shape");
+  if (!same) {
+    fail(name, "must have shape " + shape_text(shape.data(), kAxes) + ", got " +
+                   shape_text(array.shape(), static_cast<std::size_t>(array.ndim())));
+  }
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) fail(name, "must be aligned");
 }
 
 // A C-contiguous input.

@@ -50,20 +50,19 @@ void activation(const std::string& name, const py::array& x, const py::array& y)
     const T* from = input<T>(x, std::array<index_t, 1>{count}, "x");
     T* to = output<T>(y, std::array<index_t, 1>{count}, "y");
     const api::ActivationKernels<T>& kernels = table<T>().activation;
-    if (name == "sigmoid") {
-      kernels.sigmoid(from, to, count);
-    } else if (name == "tanh") {
-      kernels.tanh(from, to, count);
-    } else if (name == "relu") {
-      kernels.relu(from, to, count);
-    } else {
-      fail("name", "must be sigmoid, tanh or relu");
-    }
+    const auto function = name == "sigmoid" ? kernels.sigmoid
+                          : name == "tanh"  ? kernels.tanh
+                          : name == "relu"  ? kernels.relu
+                                            : nullptr;
+    if (function == nullptr) fail("name", "must be sigmoid, tanh or relu");
+    py::gil_scoped_release release;
+    function(from, to, count);
   });
 }
 
 // Floating point operations done in `repeats` rounds of independent FMAs.
 double peak(const std::string& dtype, index_t repeats) {
+  check_dtype_name(dtype);
   py::gil_scoped_release release;
   if (dtype == "float64") {
     double sink[2] = {0.5, 0.25};

@@ -43,14 +43,17 @@ py::array pack(int cell, bool for_backward, const py::array& weight_ih, const py
         input<T>(bias_ih, std::array<index_t, 1>{gates * hidden}, "bias_ih"),
         input<T>(bias_hh, std::array<index_t, 1>{gates * hidden}, "bias_hh"),
         packed.mutable_data()};
-    py::gil_scoped_release release;
-    (for_backward ? kernel.pack_backward : kernel.pack_forward)(weights);
+    {
+      py::gil_scoped_release release;
+      (for_backward ? kernel.pack_backward : kernel.pack_forward)(weights);
+    }
     return packed;
   });
 }
 
 index_t tape_row(int cell, const std::string& dtype, index_t hidden) {
   facts(cell);
+  check_dtype_name(dtype);
   return dtype == "float64" ? kernels<double>(cell).tape_row(hidden) : kernels<float>(cell).tape_row(hidden);
 }
 

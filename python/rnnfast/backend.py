@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_MOST_THREADS = 1024  # a slip of the finger must not start a million threads
+
+
 def compiled_variants() -> tuple[str, ...]:
     """Names of the instruction sets compiled in, best first."""
     return tuple(name for name, _ in _core.compiled_variants())
@@ -70,16 +73,16 @@ def set_num_threads(count: int) -> None:
     """Set the most threads a kernel uses, for the whole process.
 
     Args:
-        count: at least 1; the default is ``RNNFAST_NUM_THREADS`` or else the CPUs this process may use.
+        count: 1 to 1024; the default is ``RNNFAST_NUM_THREADS`` or else the CPUs this process may use.
 
     Raises:
         TypeError: count is not an integer.
-        ValueError: count is below 1.
+        ValueError: count is out of that range.
     """
     if isinstance(count, bool) or not isinstance(count, int | np.integer):
         raise TypeError(f"set_num_threads: count must be an integer, got {type(count).__name__}")
-    if count < 1:
-        raise ValueError(f"set_num_threads: count must be at least 1, got {count}")
+    if not 1 <= count <= _MOST_THREADS:
+        raise ValueError(f"set_num_threads: count must be in 1…{_MOST_THREADS}, got {count}")
     _core.set_thread_count(int(count))
 
 
@@ -118,8 +121,10 @@ def _threads_from_environment() -> None:
     text = os.environ.get("RNNFAST_NUM_THREADS", "").strip()
     if not text:
         return
-    if not text.isdecimal() or int(text) < 1:
-        raise RuntimeError(f"RNNFAST_NUM_THREADS must be a whole number of at least 1, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
+        raise RuntimeError(
+            f"RNNFAST_NUM_THREADS must be a whole number in 1…{_MOST_THREADS}, got {text!r}"
+        )
     _core.set_thread_count(int(text))
 
 

@@ -4,10 +4,13 @@
 //
 //   rnnfast_conformance            variants compiled in and whether this CPU runs them
 //   rnnfast_conformance VARIANT    digests
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -156,6 +159,16 @@ void all(const api::Variant& variant, const api::KernelTable<T>& table) {
   print("sigmoid", y, count);
   table.activation.tanh(x.data(), y.data(), count);
   print("tanh", y, count);
+  auto edges = x;  // zeros of both signs, denormals, infinities
+  const T denormal = std::numeric_limits<T>::denorm_min(), infinity = std::numeric_limits<T>::infinity();
+  const T special[] = {T(0), -T(0), denormal, -denormal, infinity, -infinity};
+  std::copy(std::begin(special), std::end(special), edges.begin());
+  table.activation.relu(edges.data(), y.data(), count);
+  print("relu", y, count);
+  table.activation.sigmoid(edges.data(), y.data(), count);
+  print("sigmoid at edges", y, count);
+  table.activation.tanh(edges.data(), y.data(), count);
+  print("tanh at edges", y, count);
 
   auto p = values<T>(count, 2, 1), m = zeros<T>(count), s = zeros<T>(count);
   for (int step = 0; step < 3; ++step) {

@@ -61,7 +61,7 @@ def check_states(
     for state_name, state in zip(names, states, strict=True):
         if state is not None:
             check_array(where, f"{name} {state_name}", state, shape, dtype)
-            state = np.ascontiguousarray(state)
+            state = contiguous(state)
         checked.append(state)
     return tuple(checked)
 
@@ -75,7 +75,12 @@ def with_rows(sequence: Array) -> Array:
     contiguous = feature_stride == size or sequence.shape[2] <= 1
     if contiguous and batch_stride % size == 0 and time_stride % size == 0 and sequence.flags.aligned:
         return sequence
-    return np.ascontiguousarray(sequence)
+    return np.array(sequence, order="C")
+
+
+def contiguous(array: Array) -> Array:
+    """The array itself where it is C-contiguous and aligned, else a copy that is."""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 def empty_like_sequence(x: Array, features: int) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnfast import _core
 
-from .arrays import Array, check_float
+from .arrays import Array, check_float, contiguous
 
 # What a mask is for: part of the key, so that two masks of one layer and call never coincide.
 _PURPOSES = ("output", "input", "recurrent", "weight", "zoneout_h", "zoneout_c")
@@ -42,6 +42,8 @@ def dropout_mask(
     """
     if what not in _PURPOSES:
         raise ValueError(f"dropout_mask: what must be one of {', '.join(_PURPOSES)}, got {what!r}")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"dropout_mask: dtype must be float32 or float64, got {np.dtype(dtype)}")
     if not 0 <= rate < 1:
         raise ValueError(f"dropout_mask: rate must be in [0, 1), got {rate}")
     mask: Array = np.empty(shape, dtype)
@@ -58,7 +60,7 @@ def activation(name: str, x: Array) -> Array:
     if name not in ("sigmoid", "tanh", "relu"):
         raise ValueError(f"activation: name must be sigmoid, tanh or relu, got {name!r}")
     y = np.empty(x.shape, x.dtype)
-    _core.activation(name, np.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    _core.activation(name, contiguous(x).reshape(-1), y.reshape(-1))
     return y
 
 

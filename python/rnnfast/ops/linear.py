@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnfast import _core
 
-from .arrays import Array, check_array, check_float, shape_of
+from .arrays import Array, check_array, check_float, contiguous, shape_of
 
 
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -18,11 +18,11 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> Array:
     check_array("linear_forward", "x", x, (*x.shape[:-1], inputs), weight.dtype)
     if bias is not None:
         check_array("linear_forward", "bias", bias, (outputs,), weight.dtype)
-        bias = np.ascontiguousarray(bias)
-    rows = np.ascontiguousarray(x).reshape(math.prod(x.shape[:-1]), inputs)
+        bias = contiguous(bias)
+    rows = contiguous(x).reshape(math.prod(x.shape[:-1]), inputs)
     y = np.empty((*x.shape[:-1], outputs), weight.dtype)
     flat = y.reshape(rows.shape[0], outputs)
-    _core.linear_forward(x=rows, weight=np.ascontiguousarray(weight), bias=bias, y=flat)
+    _core.linear_forward(x=rows, weight=contiguous(weight), bias=bias, y=flat)
     return y
 
 
@@ -37,9 +37,9 @@ def linear_backward(x: Array, dy: Array, weight: Array, bias: bool) -> tuple[Arr
     dweight = np.empty(weight.shape, weight.dtype)
     dbias = np.empty(outputs, weight.dtype) if bias else None
     _core.linear_backward(
-        x=np.ascontiguousarray(x).reshape(count, inputs),
-        weight=np.ascontiguousarray(weight),
-        dy=np.ascontiguousarray(dy).reshape(count, outputs),
+        x=contiguous(x).reshape(count, inputs),
+        weight=contiguous(weight),
+        dy=contiguous(dy).reshape(count, outputs),
         dx=dx.reshape(count, inputs),
         dweight=dweight,
         dbias=dbias,

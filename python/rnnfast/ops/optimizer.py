@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from rnnfast import _core
 
-from .arrays import Array, check_array, check_float
+from .arrays import Array, check_array, check_float, contiguous
 
 
 def sgd(
@@ -111,7 +109,7 @@ def adam(
 def global_norm(flat: Array) -> float:
     """√Σ vᵢ² of a contiguous array, summed in float64."""
     check_float("global_norm", "flat", flat)
-    return math.sqrt(_core.sum_of_squares(np.ascontiguousarray(flat).reshape(-1)))
+    return math.sqrt(_core.sum_of_squares(contiguous(flat).reshape(-1)))
 
 
 def _check_flat(where: str, data: Array, **others: Array | None) -> None:

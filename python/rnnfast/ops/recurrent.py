@@ -16,6 +16,7 @@ from .arrays import (
     check_array,
     check_float,
     check_states,
+    contiguous,
     empty_like_sequence,
     shape_of,
     with_rows,
@@ -86,7 +87,7 @@ class RecurrentWeights:
             array = getattr(self, name)
             if array is not None:
                 check_array(where, name, array, shape, self.weight_ih.dtype)
-                setattr(self, name, np.ascontiguousarray(array))
+                setattr(self, name, contiguous(array))
 
     @property
     def hidden_size(self) -> int:
@@ -181,8 +182,10 @@ def recurrent_forward(
     y = empty_like_sequence(x, hidden) if out is None else out
     if out is not None:
         check_array(name, "out", out, (batch, steps, hidden), dtype)
-        if not out.flags.writeable or with_rows(out) is not out:
-            raise ValueError(f"{name}: out must be writable with a contiguous last axis")
+        if not out.flags.writeable or with_rows(out) is not out or 0 in out.strides:
+            raise ValueError(f"{name}: out must be writable, with a contiguous last axis and no stride of 0")
+        if any(array is not None and np.may_share_memory(out, array) for array in (x, *state)):
+            raise ValueError(f"{name}: out must not share memory with x or state")
     final = tuple(np.empty((batch, hidden), dtype) for _ in info.states)
     tape = None
     if training:

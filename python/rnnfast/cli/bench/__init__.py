@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         for cell in cells:
             problem = Problem(cell, SHAPES[shape], arguments.dtype, seed=arguments.seed)
             difference = problem.check()
+            if "training" in modes:
+                problem.check_gradients()
             for mode in modes:
                 row = _time(problem, mode, rivals, arguments.seconds)
                 row |= {"shape": shape, "cell": cell, "mode": mode, "max_error": difference}

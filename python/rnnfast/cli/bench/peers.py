@@ -91,6 +91,14 @@ class Torch(Peer):
             tracked.grad = None
             return layer(tracked)[0].backward(dy)
 
+        train()
+        own = problem.gradients()
+        for mine, other in ((own.dx, tracked.grad), (own.dweight_hh, layer.weight_hh_l0.grad)):
+            error = float(np.abs(mine - other.numpy()).max() / np.abs(mine).max())
+            if not error < 1e-3:
+                raise ArithmeticError(
+                    f"bench: torch's gradients differ by {error:.1e}"
+                )
         return train
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,10 @@ SHAPES = {
 
 # Largest difference to the float64 reference per square root of the number of terms in a sum.
 _TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
+
+
+def _arrays(gradient: Any) -> Sequence[np.ndarray[Any, Any]]:
+    return gradient if isinstance(gradient, tuple) else (gradient,)
 
 
 class Problem:
@@ -79,6 +83,35 @@ class Problem:
             return ops.recurrent_backward(self.weights, tape, self.dy)
 
         return train
+
+    def gradients(self) -> ops.RecurrentGradients:
+        """One forward and backward."""
+        _, _, tape = ops.recurrent_forward(self.weights, self.x, training=True)
+        assert tape is not None
+        return ops.recurrent_backward(self.weights, tape, self.dy)
+
+    def check_gradients(self) -> float:
+        """Compare all gradients, at full size, with those in float64, whose tiles and blocks lie elsewhere.
+
+        Returns:
+            The largest difference, relative to the largest element of its array.
+
+        Raises:
+            ArithmeticError: if it is above the tolerance of the dtype.
+        """
+        exact = Problem(self.cell.name, self.shape, "float64", seed=0)
+        exact.x, exact.dy = self.x.astype(np.float64), self.dy.astype(np.float64)
+        arrays = {name: array.astype(np.float64) for name, array in self.arrays.items()}
+        exact.weights = ops.RecurrentWeights(self.cell.name, **arrays)
+        worst = 0.0
+        for own, other in zip(self.gradients(), exact.gradients(), strict=True):
+            for mine, expected in zip(_arrays(own), _arrays(other), strict=True):
+                worst = max(worst, float(np.abs(mine - expected).max() / np.abs(expected).max()))
+        if not worst <= (1e-3 if self.x.dtype == np.float32 else 1e-12):
+            raise ArithmeticError(
+                f"bench: gradients of {self.cell.name} are off by {worst:.1e}"
+            )
+        return worst
 
     def check(self) -> float:
         """Compare some samples and steps with the float64 reference.
