@@ -196,3 +196,25 @@ def test_statsmodels_methods_follow_a_season_and_see_nothing_ahead(kind: str) ->
     changed = x.copy()
     changed[99:] = 1e6
     np.testing.assert_array_equal(method.predict(changed, origins=origins), ahead)
+
+
+def test_origins_before_the_first_value_are_refused() -> None:
+    """The gap before the first value is filled with it, and would show it to origins within the gap."""
+    x = np.array([np.nan, np.nan, np.nan, 7.0, 8.0, 9.0])
+    rule = r"origins must be at least 4, after the first value of every column of series, got"
+    for method in (Naive(1), Drift(1), MovingAverage(1, 2), SeasonalNaive(1, 2), SeasonalMean(1, 1, 2)):
+        name = type(method).__name__
+        with pytest.raises(ValueError, match=rf"{name}\.predict: {rule} 3"):
+            method.predict(x, origins=np.array([3, 5]))
+        method.predict(x, origins=np.array([4, 5]))
+    assert Naive(1).predict(x, origins=np.array([4, 5])).tolist() == [[7.0], [8.0]]
+    both = np.stack([x, np.arange(6.0)], axis=1)
+    with pytest.raises(ValueError, match=rf"{rule} 1"):
+        Naive(1).predict(both, origins=np.array([1]))
+    ridge = LinearAR(1, 2, penalty=1.0)
+    series = np.concatenate([np.full(20, np.nan), np.sin(np.arange(60.0))])
+    with pytest.raises(ValueError, match=r"LinearAR\.predict: origins must be at least 21"):
+        ridge.fit(series).predict(series, origins=np.array([20]))
+    # What it learns does not depend on how long the gap was: no window begins within it.
+    shorter = LinearAR(1, 2, penalty=1.0).fit(series[19:])
+    np.testing.assert_allclose(ridge.predict(), shorter.predict(), rtol=1e-12)

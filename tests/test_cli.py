@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +254,11 @@ def bad(tmp_path: Path, text: str) -> str:
             ["--time", "z"],
             'line 1, column "z": expected a column of that name',
         ),
+        (
+            "t,y\n2020-01-01,1\n2020-01-02,1_01\n",
+            ["--target", "y"],
+            'line 3, column "y": expected a finite number',
+        ),
         ("t,y\n2020-01-02,1\n2020-01-01,2\n", [], 'line 3, column "t": expected times that ascend'),
         ("t,y\n2020-01-01,1\n2020-01-02,2\n", [], "bad.csv: expected at least 24 rows for a horizon of 7"),
         ("t,y\n2020-01-01,\n2020-01-02,\n", ["--target", "y"], "expected values in column y, got none"),
@@ -272,6 +279,57 @@ def test_a_bad_file_is_one_line_and_status_1(
     assert error.startswith("rnnfast forecast: error: ")
     assert any(part in error for part in message.split("|"))
     assert not out.exists()
+
+
+def test_sizes_far_too_large_are_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]")
+    path = bad(tmp_path, "t,y\n" + "".join(f"{day},{t}\n" for t, day in enumerate(days)))
+    for words in (["--horizon", "100000000"], ["--input-length", "1000000000000"], ["--origins", "9" * 30]):
+        start = time.perf_counter()
+        assert main(["forecast", path, *words]) == 1
+        assert time.perf_counter() - start < 2.0
+        error = capsys.readouterr().err
+        assert "expected at least " in error
+        assert f"got {days.size}; take smaller ones" in error
+    # The number it names is enough, and one less is not.
+    main(["forecast", path, "--input-length", "60", "--origins", "2"])
+    enough = int(capsys.readouterr().err.split("at least ")[1].split()[0])
+    for steps, status in ((enough - 1, 1), (enough, 0)):
+        days = np.datetime64("2020-01-01") + np.arange(steps)
+        path = bad(tmp_path, "t,y\n" + "".join(f"{day},{t % 5}\n" for t, day in enumerate(days)))
+        words = ["--input-length", "60", "--origins", "2", "--models", "naive", "--quiet"]
+        assert main(["forecast", path, *words]) == status
+
+
+def test_a_field_without_an_end_and_a_damaged_archive_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bad(tmp_path, "t,y\n2020-01-01,1\n2020-01-02," + "1" * 140_000 + "\n")
+    assert main(["forecast", path]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "bad.csv, line 3: expected fields that a CSV reader takes, got field larger than" in error
+    packed = bytearray(gzip.compress(b"t,y\n" + b"2020-01-01,1\n" * 500))
+    packed[12:20] = b"\xff" * 8
+    (tmp_path / "y.csv.gz").write_bytes(packed)
+    assert main(["forecast", str(tmp_path / "y.csv.gz")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "y.csv.gz: expected a whole gzip file, got something else or a damaged one" in error
+
+
+def test_the_network_that_validation_chose_comes_first(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "r.json"
+    words = ["forecast", str(series), "--origins", "4", *QUICK, "--quiet", "--json", str(report)]
+    assert main(words) == 0
+    errors = json.loads(report.read_text())["validation_mae"]
+    chosen = min(errors, key=lambda name: errors[name])
+    lines = capsys.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("Chosen on validation: "))
+    assert lines[first].startswith(f"Chosen on validation: the network {chosen}; its MAE is ")
+    assert lines[first + 1].startswith("* best on the test: ")
 
 
 def test_a_missing_file_and_a_folder_that_cannot_be_written(

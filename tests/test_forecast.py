@@ -386,6 +386,14 @@ def test_the_table_has_naive_first_then_worst_to_best_and_says_who_won() -> None
     assert "10.0 % above" in table.verdict(lost, networks=["gru"])
     assert "week *" in table.score_table(lost, networks=["gru"])
     assert table.verdict(scores, networks=[]) == ""
+    # The network that validation chose comes first, whichever won on the test.
+    scores.append(score("lstm", 6.6))
+    first, second = table.verdict(scores, networks=["gru", "lstm"], chosen="lstm").splitlines()
+    assert first.startswith("Chosen on validation: the network lstm; its MAE is 10.0 % above that of")
+    assert second.startswith("* best on the test: the network gru; its MAE is 16.7 % below that of")
+    with pytest.raises(ValueError, match="chosen must be one of the networks gru, got 'lstm'"):
+        table.verdict(scores, networks=["gru"], chosen="lstm")
+    scores.pop()
     text = table.score_csv(scores, networks=["gru"], targets=["y"]).splitlines()
     assert text[0].startswith("target,method,kind,mae,rmse")
     assert text[1] == "y,naive,baseline,8.0,16.0,,1.0,0.8,0.4,0.500"
@@ -420,3 +428,54 @@ def test_a_backtest_is_plain_data() -> None:
     assert result.truth.shape == (2, 2, 1)
     assert result.training.shape == (6, 1)
     assert result.seconds["naive"] >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"input_length": 4.5}, TypeError, r"input_length must be an int, got 4\.5"),
+        ({"horizon": True}, TypeError, r"horizon must be an int, got True"),
+        ({"epochs": 0}, ValueError, r"epochs must be at least 1, got 0"),
+        ({"hidden_size": -1}, ValueError, r"hidden_size must be at least 1, got -1"),
+        ({"num_layers": 0}, ValueError, r"num_layers must be at least 1, got 0"),
+        ({"batch_size": 0}, ValueError, r"batch_size must be at least 1, got 0"),
+        ({"season": 2.5}, TypeError, r"season must be an int, got 2\.5"),
+        ({"patience": 1.5}, TypeError, r"patience must be an int, got 1\.5"),
+        ({"seed": -1}, ValueError, r"seed must be at least 0, got -1"),
+        ({"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\), got 1\.0"),
+        ({"learning_rate": 0.0}, ValueError, r"learning_rate must be in \(0, inf\), got 0\.0"),
+        ({"clip_norm": -1.0}, ValueError, r"clip_norm must be in \(0, inf\), got -1\.0"),
+        ({"loss": "nope"}, ValueError, r"loss must be one of mse, mae, .*, got 'nope'"),
+        ({"loss": abs}, TypeError, r"loss must be a name, got <built-in function abs>"),
+        ({"dtype": np.int32}, TypeError, r"dtype must be float32 or float64, got int32"),
+        ({"verbose": 2}, ValueError, r"verbose must be 0 or 1, got 2"),
+    ],
+)
+def test_a_forecaster_refuses_wrong_settings_when_it_is_made(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^Forecaster: {message}"):
+        Forecaster(**arguments)
+
+
+def test_nothing_is_seen_or_learned_before_the_first_value() -> None:
+    x = np.concatenate([np.full(30, np.nan), np.sin(np.arange(60.0))])
+    settings: dict[str, Any] = {"hidden_size": 2, "epochs": 2, "batch_size": 4, "verbose": 0}
+    method = Forecaster("gru", 4, 2, **settings).fit(x)
+    with pytest.raises(ValueError, match=r"Forecaster\.predict: origins must be at least 31, .* got 30"):
+        method.predict(x, origins=np.array([30]))
+    method.predict(x, origins=np.array([31]))
+    # As many windows as without the gap but for the values that fill it: its length changes nothing.
+    shorter = Forecaster("gru", 4, 2, **settings).fit(x[26:])
+    np.testing.assert_array_equal(method.predict(x), shorter.predict(x))
+    with pytest.raises(ValueError, match=r"series must have at least 33 .*steps, got 32"):
+        Forecaster("gru", 4, 2, **settings).fit(x[:32])
+    # A past covariate that begins late is at training's mean before, not at its first value.
+    past = np.where(np.arange(90) < 50, np.nan, np.arange(90.0))[:, None]
+    method.fit(x, past=past)
+    other = past.copy()
+    other[50:] += 1000.0
+    origins = np.array([45, 50])
+    before = method.predict(x, past=past, origins=origins)
+    np.testing.assert_array_equal(before, method.predict(x, past=other, origins=origins))
+    assert (before != method.predict(x, past=np.where(np.isnan(past), 99.0, past), origins=origins)).any()

@@ -232,3 +232,17 @@ def test_get():
         losses.get(3)
     with pytest.raises(TypeError, match=r"pass an object"):
         losses.get(losses.MSE)
+
+
+def test_lists_are_refused_by_name():
+    y = np.ones(2)
+    for loss in (losses.MSE(), losses.CrossEntropy(), losses.Quantile(0.5)):
+        name = type(loss).__name__
+        with pytest.raises(
+            TypeError, match=rf"{name}: prediction must be an array, got list; pass np.asarray"
+        ):
+            loss([1.0, 2.0], y)
+        with pytest.raises(TypeError, match=rf"{name}: target must be an array, got list"):
+            loss.value(y, [1.0, 2.0])
+    with pytest.raises(TypeError, match=r"MSE: mask must be an array, got list"):
+        losses.MSE()(y, y, [True, False])

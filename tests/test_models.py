@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,57 @@ def test_load_names_what_is_wrong(tmp_path: Path) -> None:
         rnnfast.load(path)
 
 
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({}, "format_version None"),
+        ([], "not a JSON object"),
+        ({"format_version": "1"}, "format_version '1'"),
+        ({"format_version": 1}, "class must be one of .*got None"),
+        ({"format_version": 1, "class": ["Seq2Vec"]}, "class must be one of"),
+        ({"format_version": 1, "class": "Seq2Vec"}, "Seq2Vec without 'arguments'"),
+        ({"format_version": 1, "class": "Forecaster"}, "Forecaster without 'arguments'"),
+        ({"format_version": 1, "class": "Seq2Vec", "arguments": {}}, "make no Seq2Vec: .*input_size"),
+        ({"format_version": 1, "class": "Seq2Vec", "arguments": 3}, "make no Seq2Vec: "),
+        ({"format_version": 1, "class": "Seq2Vec", "arguments": {"input_size": 0, "hidden_size": 1,
+          "output_size": 1}}, "make no Seq2Vec: .*input_size must be 1 or more"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_load_names_what_is_wrong_with_a_header(tmp_path: Path, header: Any, message: str) -> None:
+    path = tmp_path / "model.npz"
+    np.savez(path, **{"rnnfast.json": np.array(json.dumps(header))})
+    with pytest.raises(ValueError, match=f"load: .*{message}") as caught:
+        rnnfast.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_header_that_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    np.savez(path, **{"rnnfast.json": np.array("{")})
+    with pytest.raises(ValueError, match=r"load: .*model.npz with a header that is not JSON"):
+        rnnfast.load(path)
+
+
+def test_a_flipped_byte_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    make(models.Seq2Vec, "gru", num_layers=1).save(path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    for entry in entries:
+        name_size, extra_size = struct.unpack_from("<HH", whole, entry.header_offset + 26)
+        first = entry.header_offset + 30 + name_size + extra_size
+        for position in (entry.header_offset, first, first + entry.compress_size - 1):
+            damaged = bytearray(whole)
+            damaged[position] ^= 0xFF
+            path.write_bytes(damaged)
+            with pytest.raises(
+                ValueError, match=r"load: path .*model.npz with an entry that cannot be read: "
+            ):
+                rnnfast.load(path)
+
+
 def test_load_refuses_pickles(tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
     np.savez(path, **{"rnnfast.json": np.array([{"class": "Seq2Vec"}], dtype=object)})
@@ -259,6 +312,52 @@ def test_arguments_are_checked(kind: type[models.Model]) -> None:
         model.predict(sequences(3, np.float64))
     with pytest.raises(ValueError, match=rf"{kind.__name__}.predict: batch_size must be 1 or more, got 0"):
         model.predict(sequences(3), batch_size=0)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lstm", {"forget_bias": np.float32(0.5)}),
+        ("rnn", {"activation": "relu"}),
+        ("gru", {"reset": "after"}),
+    ],
+)
+def test_options_of_the_cell_reach_the_layers_and_the_file(
+    tmp_path: Path, kind: type[models.Model], name: str, options: dict[str, Any]
+) -> None:
+    model = make(kind, name, **options)
+    plain = make(kind, name)
+    x = sequences(3)
+    assert same_bits(model(x), plain(x)) == (name == "gru")
+    model.save(tmp_path / "model.npz")
+    loaded = rnnfast.load(tmp_path / "model.npz")
+    assert same_bits(loaded(x), model(x))
+    assert loaded.arguments == model.arguments == plain.arguments | options
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_options_of_no_cell_or_of_another_are_refused(kind: type[models.Model]) -> None:
+    with pytest.raises(TypeError, match=r"GRU: options must be among .*reset.*, got 'forget_bias'"):
+        make(kind, "gru", forget_bias=2.0)
+    with pytest.raises(TypeError, match=r"Recurrent: options must be among .*, got 'activation'"):
+        make(kind, "rnn_relu", activation="relu")
+    with pytest.raises(TypeError, match=rf"{kind.__name__}: options must .*got 'batch_first'"):
+        make(kind, "gru", batch_first=False)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_files_of_the_first_format_stay_readable(tmp_path: Path, kind: type[models.Model]) -> None:
+    """The header as version 0.1.0 wrote it, every name of it."""
+    model = make(kind, "lstm", dropout=0.25)
+    path = tmp_path / "model.npz"
+    model.save(path)
+    arguments = {
+        "input_size": 3, "hidden_size": 5, "output_size": 2, "num_layers": 2, "cell": "lstm", "bias": True,
+        "bidirectional": False, "dropout": 0.25, "dtype": "float32",
+    }  # fmt: skip
+    rewrite(path, arguments=arguments)
+    assert same_bits(rnnfast.load(path)(sequences(3)), model(sequences(3)))
 
 
 @pytest.mark.parametrize("kind", CLASSES)

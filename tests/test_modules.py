@@ -12,7 +12,7 @@ import pytest
 
 from gradcheck import check_gradients
 from problems import randomize, same_bits
-from rnnfast import nn, reference
+from rnnfast import nn, optim, reference
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -188,8 +188,85 @@ def test_an_array_kept_and_edited_later_is_seen(cell: str) -> None:
         np.testing.assert_allclose(layer(x)[0], expected, rtol=0, atol=1e-12)
         _, _, tape = layer.forward(x)
         kept *= 2.0
-        dx, _ = layer.backward(tape, np.ones((2, 5, 4)))
-        assert np.isfinite(dx).all()
+        with pytest.raises(RuntimeError, match=CHANGED):
+            layer.backward(tape, np.ones((2, 5, 4)))
+
+
+CHANGED = r"Recurrent.backward: .*weights have changed since forward; call forward again"
+
+
+def change_by_optimizer(layer: nn.Recurrent) -> None:
+    flat = layer.flatten()
+    flat.grad[...] = 1
+    optim.SGD(0.1).step(flat)
+
+
+def change_by_loading(layer: nn.Recurrent) -> None:
+    layer.load_state_dict({name: 2 * value for name, value in layer.state_dict().items()})
+
+
+def change_last_bias(layer: nn.Recurrent) -> None:
+    layer.bias_hh_l1_reverse.data[-1] += 1
+
+
+@pytest.mark.parametrize("change", [change_by_optimizer, change_by_loading, change_last_bias])
+def test_backward_refuses_weights_that_have_changed(cell: str, change: Any) -> None:
+    layer = nn.Recurrent(cell, 3, 4, 2, bidirectional=True, seed=0)
+    y, _, tape = layer.forward(np.ones((2, 5, 3), np.float32))
+    before = layer.state_dict()
+    change(layer)
+    layer.zero_grad()
+    with pytest.raises(RuntimeError, match=CHANGED):
+        layer.backward(tape, y)
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+    layer.load_state_dict(before)
+    layer.backward(tape, y)  # a refused call has not used the tape up
+
+
+def read_and_let_go(layer: nn.Recurrent) -> None:
+    assert all(np.isfinite(parameter.data).all() for parameter in layer.parameters())
+
+
+def change_and_restore(layer: nn.Recurrent) -> None:
+    before = layer.state_dict()
+    change_by_loading(layer)
+    layer.load_state_dict(before)
+
+
+def lay_flat(layer: nn.Recurrent) -> None:
+    layer.flatten()
+
+
+@pytest.mark.parametrize("action", [read_and_let_go, change_and_restore, lay_flat])
+@pytest.mark.parametrize("weight", [None, np.nan])
+def test_backward_takes_the_same_weights_however_they_were_touched(
+    cell: str, action: Any, weight: float | None
+) -> None:
+    results = []
+    for touched in (False, True):
+        layer = nn.Recurrent(cell, 3, 4, seed=0)
+        if weight is not None:  # a diverged model is no changed model
+            layer.weight_hh_l0.data[0, 0] = weight
+            action = lay_flat
+        y, _, tape = layer.forward(np.ones((2, 5, 3), np.float32))
+        kept = [parameter.data for parameter in layer.parameters()] if touched else []
+        if touched:
+            action(layer)
+        results.append(layer.backward(tape, np.ones_like(y))[0])
+        assert len(kept) in (0, 4)
+    assert same_bits(*results)
+
+
+def test_packed_weights_that_were_handed_out_never_change() -> None:
+    """Other threads and open tapes use them: a change of the parameters makes new ones."""
+    layer = nn.GRU(3, 4, seed=0)
+    old = layer._weights[0].packed()
+    bits = old.packed(False).tobytes()
+    layer.weight_hh_l0.data = 7
+    new = layer._weights[0].packed()
+    assert new is not old
+    assert new.packed(False).tobytes() != bits
+    assert old.packed(False).tobytes() == bits
 
 
 def test_packed_weights_are_kept_while_nothing_changes() -> None:

@@ -212,6 +212,21 @@ def test_gradients_add_up(cell: str) -> None:
     assert not any(parameter.grad.any() for parameter in case.layer.parameters())
 
 
+def test_a_tape_keeps_its_own_initial_state(cell: str) -> None:
+    results = []
+    for overwritten in (False, True):
+        layer = nn.Recurrent(cell, 3, 4, 2, bidirectional=True, seed=0, dtype=np.float64)
+        random = np.random.default_rng(0)
+        x = random.standard_normal((2, 5, 3))
+        parts = [random.standard_normal((4, 2, 4)) for _ in layer.cell.states]
+        y, _, tape = layer.forward(x, parts[0] if len(parts) == 1 else tuple(parts))
+        for part in parts if overwritten else ():
+            part.fill(9.0)
+        dx, _ = layer.backward(tape, np.ones_like(y))
+        results.append([dx, *(parameter.grad for parameter in layer.parameters())])
+    assert all(map(same_bits, *results))
+
+
 def test_absent_gradients_are_zero(cell: str) -> None:
     results = []
     for dy, dstate in (

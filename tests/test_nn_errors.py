@@ -139,6 +139,55 @@ def test_constructors_name_what_is_wrong(
             kind(**{"input_size": 3, "hidden_size": 4, **arguments})
 
 
+@pytest.mark.parametrize("option", ["bias", "batch_first", "bidirectional"])
+def test_flags_are_true_or_false(option: str) -> None:
+    for kind in (nn.RNN, nn.LSTM, nn.GRU):
+        with pytest.raises(TypeError, match=rf"{kind.__name__}: {option} must be True or False, got 'no'"):
+            kind(3, 4, **{option: "no"})  # type: ignore[arg-type]
+    assert len(nn.LSTM(3, 4, bias=np.bool_(False)).parameters()) == 2  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Linear: bias must be True or False, got 'no'"):
+        nn.Linear(3, 4, bias="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"forget_bias": float("nan")}, ValueError, "forget_bias must be finite, got nan"),
+        ({"forget_bias": float("inf")}, ValueError, "forget_bias must be finite, got inf"),
+        ({"forget_bias": "a"}, TypeError, "forget_bias must be a float, got 'a'"),
+        ({"forget_bias": 2.0, "bias": False}, ValueError, "forget_bias must be left out .*got 2.0"),
+    ],
+)
+def test_forget_bias_is_checked(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"LSTM: {message}"):
+        nn.LSTM(3, 4, **options)
+    assert len(nn.LSTM(3, 4, bias=False).parameters()) == 2
+
+
+def test_gru_resets_after_the_product_only() -> None:
+    assert nn.GRU(3, 4, reset="after").cell.name == "gru"
+    for reset in ("before", "none"):
+        with pytest.raises(ValueError, match=rf"GRU: reset must be 'after' .*before.*got '{reset}'"):
+            nn.GRU(3, 4, reset=reset)
+
+
+def test_inputs_that_are_no_floating_point_arrays() -> None:
+    dropout = nn.Dropout(0.5, seed=0)
+    for x, got in (
+        ([[1.0, 2.0]], "list"),
+        (np.ones((2, 3), np.int64), "int64"),
+        (np.ones((2, 3), np.float16), "float16"),
+    ):
+        for training in (True, False):
+            with pytest.raises(
+                TypeError, match=rf"Dropout.forward: x must be .*float32 or float64, got {got}"
+            ):
+                dropout.forward(x, training=training)  # type: ignore[arg-type]
+    assert dropout.counter.call == 0
+    with pytest.raises(TypeError, match=r"Linear.forward: x must be .*dtype float32, got list"):
+        nn.Linear(3, 4)([[1.0, 2.0, 3.0]])  # type: ignore[arg-type]
+
+
 def test_other_constructors_name_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="RNN: activation must be 'tanh' or 'relu', got 'gelu'"):
         nn.RNN(3, 4, activation="gelu")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from rnnfast import optim
+from rnnfast import nn, optim
 from rnnfast.nn.parameter import ParameterBuffer
 
 SIZE = 1003  # no multiple of any vector width
@@ -233,7 +235,7 @@ def test_an_optimizer_serves_one_buffer():
         (lambda: optim.AdamW(betas=(0.9, 1.0)), r"AdamW: betas\[1\] must be in \[0, 1\), got 1.0"),
         (lambda: optim.RMSprop(eps=-1e-8), r"RMSprop: eps must be in \[0, inf\)"),
         (lambda: optim.Nadam(momentum_decay=-1), r"Nadam: momentum_decay must be"),
-        (lambda: optim.StepLR(0), r"StepLR: step_size must be in \[1, inf\), got 0"),
+        (lambda: optim.StepLR(0), r"StepLR: step_size must be at least 1, got 0"),
         (lambda: optim.StepLR(1, gamma=1.1), r"StepLR: gamma must be in \(0, 1\], got 1.1"),
         (lambda: optim.CosineLR(0), r"CosineLR: epochs must be"),
         (lambda: optim.ReduceLROnPlateau(mode="low"), r"mode must be 'min' or 'max', got 'low'"),
@@ -379,3 +381,38 @@ def test_clipping_refuses_bad_bounds_and_nan():
         optim.clip_global_norm(buffer, 0)
     with pytest.raises(ValueError, match=r"clip_value: limit must be positive, got -1"):
         optim.clip_value(buffer, -1)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: optim.StepLR(2.7), r"StepLR: step_size must be an int, got 2\.7"),
+        (lambda: optim.CosineLR(2.0), r"CosineLR: epochs must be an int, got 2\.0"),
+        (
+            lambda: optim.ReduceLROnPlateau(patience=1.5),
+            r"ReduceLROnPlateau: patience must be an int, got 1\.5",
+        ),
+        (lambda: optim.ReduceLROnPlateau(cooldown=True), r"ReduceLROnPlateau: cooldown must be an int"),
+    ],
+)
+def test_counts_of_epochs_are_whole_numbers(make, text):
+    with pytest.raises(TypeError, match=text):
+        make()
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+@pytest.mark.parametrize("make", [lambda: optim.SGD(0.1, momentum=0.9), lambda: optim.Nadam(0.1)])
+def test_a_copy_of_an_optimizer_steps_as_the_original(make, duplicate):
+    model, optimizer = nn.Linear(3, 2, seed=0), make()
+    buffer = model.flatten()
+    buffer.grad[:] = np.arange(8)
+    optimizer.step(buffer)
+    twin, copied = duplicate((model, optimizer))
+    other = twin.flatten()
+    for pair in ((optimizer, buffer), (copied, other)):
+        pair[1].grad[:] = np.arange(8)[::-1]
+        pair[0].step(pair[1])
+    np.testing.assert_array_equal(other.data, buffer.data)
+    assert copied.steps == optimizer.steps == 2
+    with pytest.raises(ValueError, match=r"the moments belong to the first model"):
+        copied.step(buffer)

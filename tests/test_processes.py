@@ -14,6 +14,7 @@ import pytest
 
 import rnnfast
 from problems import Problem, gradients_by_name, make_problem, same_bits
+from rnnfast import nn, ops
 
 SIZES = (40, 20, 16, 48)
 
@@ -73,6 +74,29 @@ def test_callers_on_many_threads_do_not_disturb_each_other(cell: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         for results in [list(pool.map(training_step, problems)) for _ in range(5)]:
             assert results == expected
+
+
+@pytest.mark.parametrize("moment", ["__post_init__", "packed", "refresh"])
+def test_a_thread_in_the_middle_of_packing_shows_nobody_old_weights(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Another thread uses the layer at each moment of packing after a change, one that chance seldom hits."""
+    layer = nn.GRU(3, 4, seed=0)
+    x = np.ones((1, 2, 3), np.float32)
+    layer(x)
+    results: list[bytes] = []
+    whole = getattr(ops.RecurrentWeights, moment)
+    with ThreadPoolExecutor(1) as other_thread:
+
+        def interrupted(self: ops.RecurrentWeights, *arguments: bool) -> object:
+            monkeypatch.setattr(ops.RecurrentWeights, moment, whole)
+            results.append(other_thread.submit(lambda: layer(x)[0].tobytes()).result())
+            return whole(self, *arguments)
+
+        layer.weight_ih_l0.data = 0.5
+        monkeypatch.setattr(ops.RecurrentWeights, moment, interrupted)
+        results.append(layer(x)[0].tobytes())
+    assert set(results) == {layer(x)[0].tobytes()}
 
 
 def test_kernels_release_the_interpreter() -> None:

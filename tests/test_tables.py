@@ -108,6 +108,7 @@ def test_csv_of_months_quarters_and_gzip(tmp_path: Path) -> None:
     ends = data.read_csv(write(tmp_path, "m,y\n2020-01-31,1\n2020-02-29,2\n2020-03-31,3\n"))
     assert ends.step == np.timedelta64(1, "M")
     assert [str(t)[:10] for t in ends.time_after(3)] == ["2020-04-30", "2020-05-31", "2020-06-30"]
+    assert [str(t)[:10] for t in ends.time_after(2, row=0)] == [str(t)[:10] for t in ends.time[1:3]]
     quarters = data.read_csv(write(tmp_path, "m,y\n2020-01,1\n2020-04,2\n2020-07,3\n"))
     assert quarters.step == np.timedelta64(3, "M")
     assert str(quarters.time_after(2)[-1])[:10] == "2021-01-01"

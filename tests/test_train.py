@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from rnnfast import losses, nn, ops, optim, train
+from rnnfast import init, losses, nn, ops, optim, train
 from rnnfast.train.batches import describe_nonfinite
 
 RNG = np.random.default_rng(11)
@@ -46,7 +46,7 @@ def by_hand(*, lr, momentum, batch_size, epochs, seed, mask=None, clip_norm=None
     model = linear()
     weight, bias = model.weight.value.copy(), model.bias.value.copy()
     velocity = [0.0, 0.0]
-    generator = np.random.default_rng(seed)
+    generator = init.generator(seed)
     history = []
     for _ in range(epochs):
         order = generator.permutation(len(X))
@@ -564,13 +564,13 @@ def test_what_fit_refuses(options, error, text):
 
 
 def test_callback_settings_out_of_range():
-    with pytest.raises(ValueError, match=r"EarlyStopping: patience must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match=r"EarlyStopping: patience must be at least 1, got 0"):
         train.EarlyStopping(patience=0)
     with pytest.raises(ValueError, match=r"EarlyStopping: min_delta must be 0 or more, got -1"):
         train.EarlyStopping(min_delta=-1)
     with pytest.raises(ValueError, match=r"EarlyStopping: mode must be 'min' or 'max', got 'auto'"):
         train.EarlyStopping(mode="auto")
-    with pytest.raises(ValueError, match=r"Checkpoint: every must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match=r"Checkpoint: every must be at least 1, got 0"):
         train.Checkpoint("run.npz", every=0)
 
 
@@ -685,3 +685,24 @@ def test_history_plot(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"History.plot needs matplotlib: pip install 'rnnfast\[plot\]'"):
         history.plot()
+
+
+def test_counts_of_callbacks_are_whole_numbers():
+    with pytest.raises(TypeError, match=r"EarlyStopping: patience must be an int, got 1\.5"):
+        train.EarlyStopping(patience=1.5)
+    with pytest.raises(TypeError, match=r"Checkpoint: every must be an int, got 2\.0"):
+        train.Checkpoint("run.npz", every=2.0)
+
+
+def test_the_order_of_the_samples_never_changes():
+    """Orders drawn once from seed 0; the bits of NumPy's RandomState are frozen, and so are ours."""
+    x = np.arange(8.0)[:, None]
+    seen = []
+
+    def loss(prediction, target):
+        seen.append(target[:, 0].astype(int).tolist())
+        return 1.0, np.zeros_like(prediction)
+
+    model = nn.Linear(1, 1, seed=0, dtype=np.float64)
+    fit(model, (x, x), loss=loss, epochs=2, batch_size=8, seed=0)
+    assert seen == [[6, 3, 5, 0, 7, 2, 1, 4], [4, 1, 0, 2, 3, 6, 5, 7]]

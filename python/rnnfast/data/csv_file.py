@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -52,8 +53,14 @@ def read_csv(path: str | Path, *, time: str | None = None, columns: Sequence[str
         raise ValueError(f"{path}: expected a header line and rows of data, got an empty file")
     delimiter = max((",", ";", "\t"), key=lines[start].count)
     reader = csv.reader(lines[start:], delimiter=delimiter)
-    header = [name.strip() for name in next(reader)]
-    rows = [(start + reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    try:
+        header = [name.strip() for name in next(reader)]
+        rows = [(start + reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {start + reader.line_num}: expected fields that a CSV reader takes, got {error}; "
+            f"look for a quote that is never closed"
+        ) from None
     return _table(str(path), header, rows, time, columns, start + 1)
 
 
@@ -62,8 +69,10 @@ def _lines(path: Path) -> list[str]:
     if path.suffix == ".gz":
         try:
             raw = gzip.decompress(raw)
-        except (OSError, EOFError):
-            raise ValueError(f"{path}: expected a gzip file, got something else") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"{path}: expected a whole gzip file, got something else or a damaged one ({error})"
+            ) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,7 +139,8 @@ def _first_is_number(rows: list[tuple[int, list[str]]], index: int) -> bool:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        # float() takes the underscores of Python's literals: 1_01 would silently be 101.
+        return None if "_" in text else float(text)
     except ValueError:
         return None
 

@@ -2,7 +2,8 @@
 
 A missing value takes the value one season before (itself filled, if it was missing); where there is none, the
 last value before; at the very start of the series, where nothing is known yet, the first value that is there.
-Only that last rule looks ahead, over a leading gap that no forecast origin can precede.
+Only that last rule looks ahead, over the leading gap: a forecast from within that gap would see the future,
+so methods that forecast refuse origins before the first value.
 """
 
 from __future__ import annotations

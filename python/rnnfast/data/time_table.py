@@ -76,9 +76,9 @@ class TimeTable:
             return np.empty((len(self), 0))
         return np.stack([self.columns[name] for name in names], axis=1)
 
-    def time_after(self, steps: int) -> Array:
-        """The next `steps` times after the end: datetime64[s] [steps]."""
-        return extend_time(self.time[-1], self.step, steps)
+    def time_after(self, steps: int, *, row: int = -1) -> Array:
+        """The next `steps` times after a row, by default the last: datetime64[s] [steps]."""
+        return extend_time(self.time[row], self.step, steps)
 
 
 def regular_step(time: Array) -> tuple[np.timedelta64, int | None]:

@@ -83,6 +83,21 @@ def as_origins(operation: str, origins: Array | None, steps: int, first: int) ->
     return values.astype(np.int64)
 
 
+def first_origin(series: Array) -> int:
+    """The first origin that has seen a value of every column [T, C]; a column of NaN alone is left aside."""
+    return 1 + int((~np.isnan(series)).argmax(axis=0).max(initial=0))
+
+
+def check_seen(operation: str, series: Array, origins: Origins) -> None:
+    """Refuse origins before the first value, which fills the gap before it: they would see the future."""
+    first = first_origin(series)
+    if origins.size and origins.min() < first:
+        raise ValueError(
+            f"{operation}: origins must be at least {first}, after the first value of every column of "
+            f"series, got {origins.min()}; drop the missing steps at its start"
+        )
+
+
 def last_origins(steps: int, count: int, horizon: int, *, stride: int | None = None) -> Origins:
     """The last `count` origins with a whole horizon after them, `stride` apart (None: the horizon).
 

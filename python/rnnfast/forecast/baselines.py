@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.data import fill_from_past
-from rnnfast.forecast.arguments import Array, Origins, as_matrix, as_origins
+from rnnfast.forecast.arguments import Array, Origins, as_matrix, as_origins, check_seen
 
 
 class Baseline:
@@ -73,7 +73,8 @@ class Baseline:
             float64 [K, horizon] or [K, horizon, C]; without origins [horizon] or [horizon, C].
 
         Raises:
-            ValueError: an origin without enough history. RuntimeError: neither fitted nor given a series.
+            ValueError: an origin without enough history, or before the first value.
+            RuntimeError: neither fitted nor given a series.
         """
         operation = f"{type(self).__name__}.predict"
         values = self._series if series is None else series
@@ -81,6 +82,7 @@ class Baseline:
             raise RuntimeError(f"{operation}: give a series, or call fit(series) first")
         matrix = as_matrix(operation, "series", values)
         where = as_origins(operation, origins, matrix.shape[0], self.history)
+        check_seen(operation, matrix, where)
         filled, _ = fill_from_past(matrix[: int(where.max(initial=1))], self.fill_season)
         result = self.forecast(filled, where)
         if np.ndim(values) == 1:

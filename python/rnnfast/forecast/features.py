@@ -104,7 +104,11 @@ class WindowFeatures:
             present[there] = (filled[there] - reference[there]) / self.level.scale
             columns = [present, level, self.level.transform(reference[horizon:])]
         if past.shape[1]:
-            columns.append(fill_from_past(self.past.transform(past[:steps]), self.season or 1)[0])
+            scaled = self.past.transform(past[:steps])
+            scaled[:1] = np.where(
+                np.isnan(scaled[:1]), 0.0, scaled[:1]
+            )  # a leading gap takes training's mean
+            columns.append(fill_from_past(scaled, self.season or 1)[0])
         if future.shape[1]:
             steps = min(steps, future.shape[0] - horizon)
             known = self.future.transform(future)

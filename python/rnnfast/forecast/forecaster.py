@@ -16,9 +16,18 @@ import numpy as np
 
 from rnnfast import optim, train
 from rnnfast.data import window_origins
-from rnnfast.forecast.arguments import Array, Origins, as_covariates, as_matrix, as_origins
+from rnnfast.forecast.arguments import (
+    Array,
+    Origins,
+    as_covariates,
+    as_matrix,
+    as_origins,
+    check_seen,
+    first_origin,
+)
 from rnnfast.forecast.context import Context
 from rnnfast.forecast.features import WindowFeatures, window_inputs
+from rnnfast.forecast.settings import check_settings
 from rnnfast.models import Seq2Vec
 from rnnfast.models.io import write_archive
 
@@ -53,7 +62,7 @@ class Forecaster:
         history: `train.History` of the last fit. network: the `models.Seq2Vec`. is_fitted: bool.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range. TypeError: one of the wrong kind.
 
     Example:
         >>> x = np.sin(np.arange(400) * 2 * np.pi / 12)
@@ -86,17 +95,7 @@ class Forecaster:
         seed: int = 0,
         verbose: int = 1,
     ) -> None:
-        sizes = {
-            "input_length": input_length,
-            "horizon": horizon,
-            "season_count": season_count,
-            "stride": stride,
-        }
-        for name, value in (*sizes.items(), ("season", 1 if season is None else season)):
-            if value < 1:
-                raise ValueError(f"Forecaster: {name} must be at least 1, got {value}")
-        if model not in ("gru", "lstm", "rnn"):
-            raise ValueError(f'Forecaster: model must be "gru", "lstm" or "rnn", got {model!r}')
+        check_settings({name: value for name, value in locals().items() if name != "self"})
         self.model, self.input_length, self.horizon = model, input_length, horizon
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
         self.stride, self.epochs, self.batch_size = stride, epochs, batch_size
@@ -145,7 +144,8 @@ class Forecaster:
         past_known = as_covariates("Forecaster.fit", "past", past, total)
         future_known = as_covariates("Forecaster.fit", "future", future, total)
         held_out = self._origins("valid", total, start=steps) if steps < total else None
-        origins = self._origins("series", steps, start=0)
+        # No window may begin before the first value, which fills the gap before it.
+        origins = self._origins("series", steps, start=first_origin(matrix[:steps]))
         self.is_fitted, self._context = False, None  # should training fail, nothing half-fitted predicts
         self.features.fit(matrix[:steps], past_known, future_known)
         rows = self.features.rows(matrix, past_known, future_known)
@@ -214,6 +214,7 @@ class Forecaster:
             series, past, future = self._context.followed_by(future, self.horizon)
         matrix = as_matrix(operation, "series", series)
         where = as_origins(operation, origins, matrix.shape[0], self.features.first_row + self.input_length)
+        check_seen(operation, matrix, where)
         end = int(where.max(initial=self.input_length))
         past_known = as_covariates(operation, "past", past, end)
         future_known = as_covariates(operation, "future", future, end + self.horizon)
@@ -286,8 +287,9 @@ class Forecaster:
         first = self.features.first_row + self.input_length
         origins = window_origins(stop, first, self.horizon, stride=self.stride, start=start)
         if origins.size == 0:
-            need = (
-                f"{self.horizon}" if name == "valid" else f"{first + self.horizon} (season, input, horizon)"
-            )
-            raise ValueError(f"Forecaster.fit: {name} must have at least {need} steps, got {stop - start}")
+            if name == "valid":
+                need, got = f"{self.horizon}", stop - start
+            else:
+                need, got = f"{max(first, start) + self.horizon} (season, input, horizon)", stop
+            raise ValueError(f"Forecaster.fit: {name} must have at least {need} steps, got {got}")
         return origins

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from rnnfast.data import Scaler, fill_from_past, window_origins
-from rnnfast.forecast.arguments import Array, Origins, as_covariates, as_matrix, as_origins
+from rnnfast.forecast.arguments import (
+    Array,
+    Origins,
+    as_covariates,
+    as_matrix,
+    as_origins,
+    check_seen,
+    first_origin,
+)
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 HELD_OUT = 0.15  # share of the windows, the latest ones, on which the penalty is chosen
@@ -80,6 +88,7 @@ class LinearAR:
         steps = matrix.shape[0]
         known = as_covariates("LinearAR.fit", "future", future, steps)
         origins = window_origins(steps, self.lags, self.horizon, stride=self.stride)
+        origins = origins[origins >= first_origin(matrix)]
         if origins.size < 2:
             raise ValueError(
                 f"LinearAR.fit: series must have at least two windows of lags + horizon = "
@@ -137,6 +146,7 @@ class LinearAR:
             raise RuntimeError("LinearAR.predict: the method must be fitted first; call fit(series)")
         matrix = as_matrix("LinearAR.predict", "series", values)
         where = as_origins("LinearAR.predict", origins, matrix.shape[0], self.lags)
+        check_seen("LinearAR.predict", matrix, where)
         end = int(where.max(initial=0))
         known = as_covariates(
             "LinearAR.predict",

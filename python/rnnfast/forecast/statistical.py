@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.data import fill_from_past
-from rnnfast.forecast.arguments import Array, as_matrix, as_origins
+from rnnfast.forecast.arguments import Array, as_matrix, as_origins, check_seen
 
 
 class StateSpaceBaseline:
@@ -72,6 +72,7 @@ class StateSpaceBaseline:
             raise RuntimeError(f"{operation}: the method must be fitted first; call fit(series)")
         matrix = as_matrix(operation, "series", values)
         where = as_origins(operation, origins, matrix.shape[0], self.season + 1)
+        check_seen(operation, matrix, where)
         filled, _ = fill_from_past(matrix[: int(where.max(initial=1))], self.season)
         forecasts = np.empty((where.size, self.horizon, matrix.shape[1]))
         with warnings.catch_warnings(record=True):

@@ -50,35 +50,61 @@ def score_table(scores: Sequence[Score], *, networks: Collection[str] = (), colo
     return "\n".join(lines)
 
 
-def verdict(scores: Sequence[Score], *, networks: Collection[str] = ()) -> str:
+def verdict(scores: Sequence[Score], *, networks: Collection[str] = (), chosen: str | None = None) -> str:
     """Who won, a network or a baseline, and by how much; a baseline that wins is said to win.
+
+    The network that was chosen before the test comes first: its error is what one would have had. The best of
+    several networks on the test was picked by the test, and looks better than it is.
 
     Args:
         scores: rows of one target.
         networks: names of the methods that are recurrent networks.
+        chosen: the network that validation chose; None where there was none.
 
     Returns:
-        One sentence; empty where there are only networks or only baselines.
+        A line on the chosen network, if any, and one on the best method of the test; empty where there are
+        only networks or only baselines.
+
+    Raises:
+        ValueError: chosen is not one of the networks that have a row.
 
     Example:
         >>> rows = [Score("naive", 0, 2.0, 3, 1, 1, 1, 1, 0), Score("gru", 0, 1.0, 3, 1, 1, 1, 1, 0)]
         >>> verdict(rows, networks=["gru"])
-        '* best: the network gru; its MAE is 50.0 % below that of the best baseline, naive.'
+        '* best on the test: the network gru; its MAE is 50.0 % below that of the best baseline, naive.'
     """
-    trained = [score for score in scores if score.method in networks]
+    trained = {score.method: score for score in scores if score.method in networks}
     plain = [score for score in scores if score.method not in networks]
+    if chosen is not None and chosen not in trained:
+        raise ValueError(f"verdict: chosen must be one of the networks {', '.join(trained)}, got {chosen!r}")
     if not trained or not plain:
         return ""
-    network, baseline = (min(group, key=lambda score: score.mae) for group in (trained, plain))
+    network, baseline = (min(group, key=lambda score: score.mae) for group in (trained.values(), plain))
+    lines = []
+    if chosen is not None:
+        lines.append(f"Chosen on validation: {_against(trained[chosen], baseline)}")
     if network.mae < baseline.mae:
-        share = 100.0 * (1.0 - network.mae / baseline.mae)
-        below = f"its MAE is {share:.1f} % below that of the best baseline"
-        return f"* best: the network {network.method}; {below}, {baseline.method}."
-    share = 100.0 * (network.mae / baseline.mae - 1.0) if baseline.mae > 0.0 else math.inf
+        lines.append(f"* best on the test: {_against(network, baseline)}")
+    else:
+        share = _share_above(network, baseline)
+        lines.append(
+            f"* best on the test: a BASELINE, {baseline.method}; the best network, {network.method}, has a "
+            f"MAE {share:.1f} % above it. On this series the network is not worth its training."
+        )
+    return "\n".join(lines)
+
+
+def _against(network: Score, baseline: Score) -> str:
+    share = _share_above(network, baseline)
+    side = "below" if share < 0.0 else "above"
     return (
-        f"* best: a BASELINE, {baseline.method}; the best network, {network.method}, has a MAE {share:.1f} % "
-        f"above it. On this series the network is not worth its training."
+        f"the network {network.method}; its MAE is {abs(share):.1f} % {side} that of the best baseline, "
+        f"{baseline.method}."
     )
+
+
+def _share_above(network: Score, baseline: Score) -> float:
+    return 100.0 * (network.mae / baseline.mae - 1.0) if baseline.mae > 0.0 else math.inf
 
 
 def score_csv(scores: Sequence[Score], *, networks: Collection[str] = (), targets: Sequence[str] = ()) -> str:

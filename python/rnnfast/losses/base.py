@@ -38,9 +38,10 @@ def broadcast_mask(operation: str, mask: Array, shape: tuple[int, ...]) -> tuple
         (mask with len(shape) axes, number of elements selected).
 
     Raises:
-        TypeError: if the mask is not boolean.
+        TypeError: if the mask is no array, or not boolean.
         ValueError: if its axes are not the leading axes of `shape`.
     """
+    check_array(operation, "mask", mask)
     if mask.dtype != bool:
         raise TypeError(
             f"{operation}: mask must be bool, True where an element counts, got {mask.dtype}; pass mask != 0"
@@ -54,6 +55,14 @@ def broadcast_mask(operation: str, mask: Array, shape: tuple[int, ...]) -> tuple
     mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
     repeats = math.prod(size for got, size in zip(mask.shape, shape, strict=True) if got == 1)
     return mask, int(mask.sum()) * repeats
+
+
+def check_array(operation: str, name: str, value: Any) -> None:
+    """Raise TypeError, naming the argument, for what is no array: a list, a number."""
+    if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+        raise TypeError(
+            f"{operation}: {name} must be an array, got {type(value).__name__}; pass np.asarray({name})"
+        )
 
 
 class Loss(ABC):
@@ -71,7 +80,8 @@ class Loss(ABC):
             (value, dprediction): value a float; dprediction like prediction, 0 where masked.
 
         Raises:
-            TypeError: prediction not floating point, target of the wrong kind, mask not boolean.
+            TypeError: something that is no array, prediction not floating point, target of the wrong kind,
+                mask not boolean.
             ValueError: shapes that do not belong together.
         """
         return self._evaluate(prediction, target, mask, gradient=True)
@@ -83,8 +93,10 @@ class Loss(ABC):
     def _evaluate(
         self, prediction: Array, target: Array, mask: Array | None, *, gradient: bool
     ) -> tuple[float, Array]:
-        xp = array_namespace(prediction)
         name = type(self).__name__
+        check_array(name, "prediction", prediction)
+        check_array(name, "target", target)
+        xp = array_namespace(prediction)
         if prediction.dtype.char not in "fd":
             raise TypeError(f"{name}: prediction must be float32 or float64, got {prediction.dtype}")
         target = self._prepared(prediction, target)

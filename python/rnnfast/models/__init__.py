@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .io import load
-from .model import Model
+from .model import Model, RecurrentModel
 from .seq2seq import Seq2Seq
 from .seq2vec import Seq2Vec
 
-__all__ = ["Model", "Seq2Seq", "Seq2Vec", "load"]
+__all__ = ["Model", "RecurrentModel", "Seq2Seq", "Seq2Vec", "load"]

@@ -9,8 +9,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +35,22 @@ _CLASSES = {
     "Seq2Vec": "rnnfast.models",
     "Forecaster": "rnnfast.forecast",
 }
+
+# What zipfile, zlib and NumPy raise on bytes that are not what was written.
+_DAMAGE = (
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write_archive(
@@ -71,17 +90,23 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a file of this kind, or of a newer format.
+        ValueError: if it is not a file of this kind, is damaged, or is of a newer format.
     """
     arrays: dict[str, Array] = {}
     text = None
     if _suffix("load", path) == ".npz":
         if not Path(path).exists():
             raise FileNotFoundError(f"load: path must be an existing file, got {os.fspath(path)}")
-        if not zipfile.is_zipfile(path):
+        # In memory, so that an OSError is one of the disk, not of a seek to where damaged bytes point.
+        content = BytesIO(Path(path).read_bytes())
+        if not zipfile.is_zipfile(content):
             raise ValueError(f"load: path must be an .npz file that save wrote, got {os.fspath(path)}")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        content.seek(0)
+        try:
+            with np.load(content, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except _DAMAGE as error:
+            raise _damaged(path, f"an entry that cannot be read: {error}") from error
         if _HEADER in arrays:
             text = str(arrays.pop(_HEADER))
     else:
@@ -99,11 +124,18 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             f"load: path must be a file that save wrote, with the entry {_HEADER}, got {os.fspath(path)} "
             f"with {', '.join(sorted(arrays)) or 'no entries'}"
         )
-    header: dict[str, Any] = json.loads(text)
-    if header["format_version"] > FORMAT_VERSION:
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, f"a header that is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise _damaged(path, f"a header that is not a JSON object: {text}")
+    version = header.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _damaged(path, f"a header with format_version {version!r}, not an integer")
+    if version > FORMAT_VERSION:
         raise ValueError(
-            f"load: format_version must be {FORMAT_VERSION} or less, got {header['format_version']}; "
-            f"upgrade rnnfast"
+            f"load: format_version must be {FORMAT_VERSION} or less, got {version}; upgrade rnnfast"
         )
     return header, arrays
 
@@ -119,7 +151,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a saved model, or is of a newer format.
+        ValueError: if it is not a saved model, is damaged, or is of a newer format.
 
     Example:
         >>> import pathlib, tempfile
@@ -133,10 +165,25 @@ def load(path: str | os.PathLike[str]) -> Any:
         True
     """
     header, arrays = read_archive(path)
-    name = header["class"]
-    if name not in _CLASSES:
-        raise ValueError(f"load: class must be one of {', '.join(_CLASSES)}, got {name!r}; upgrade rnnfast")
-    return getattr(importlib.import_module(_CLASSES[name]), name).from_archive(header, arrays)
+    name = header.get("class")
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise ValueError(
+            f"load: class must be one of {', '.join(_CLASSES)}, got {name!r} in {os.fspath(path)}; "
+            f"upgrade rnnfast"
+        )
+    kind = getattr(importlib.import_module(_CLASSES[name]), name)
+    try:
+        return kind.from_archive(header, arrays)
+    except KeyError as error:
+        raise _damaged(path, f"a header or arrays of {name} without {error}") from error
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+        raise _damaged(path, f"a header or arrays that make no {name}: {error}") from error
+
+
+def _damaged(path: str | os.PathLike[str], found: str) -> ValueError:
+    return ValueError(
+        f"load: path must be an undamaged file that save wrote, got {os.fspath(path)} with {found}"
+    )
 
 
 def _suffix(operation: str, path: str | os.PathLike[str]) -> str:

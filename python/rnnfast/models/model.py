@@ -1,4 +1,6 @@
-"""What all models share: arguments that rebuild them, prediction in batches, files."""
+"""What all models share: arguments that rebuild them, prediction in batches, files; and what those share
+that put an affine map on recurrent layers.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..nn import Module
+from ..init import child_seeds
+from ..nn import Linear, Module
 from ..nn.arguments import check_size
+from ..nn.cells import recurrent_layer
 from ..nn.parameter import Array
 from .io import write_archive
 
@@ -68,3 +72,79 @@ class Model(Module):
         model.load_state_dict(arrays)
         model.set_random_state(header["random_state"])
         return model
+
+
+class RecurrentModel(Model):
+    """Base of the models of recurrent layers with an affine map, the head, on what these put out.
+
+    A subclass defines `forward` and `backward` with `recurrent` and `head`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        num_layers: int = 1,
+        *,
+        cell: str = "gru",
+        bias: bool = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        dtype: Any = np.float32,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Make the layers.
+
+        Args:
+            input_size: I, features per step.
+            hidden_size: H, hidden units per layer and direction.
+            output_size: O, values that the head puts out.
+            num_layers: L.
+            cell: "rnn", "lstm", "gru" or any name of ``ops.cells()``.
+            bias: whether the recurrent layers have biases.
+            bidirectional: whether a second direction runs from the last step to the first.
+            dropout: rate of dropout between recurrent layers, in training.
+            dtype: float32 or float64.
+            seed: seed of initial weights and dropout masks, None for a fresh one.
+            options: the cell's own: forget_bias of "lstm", activation of "rnn", reset of "gru".
+
+        Raises:
+            TypeError: if a size is not an int, the dtype is another one or the cell has no such option.
+            ValueError: if an argument is out of its range.
+        """
+        if "batch_first" in options:
+            raise TypeError(
+                f"{type(self).__name__}: options must be the cell's own, got 'batch_first'; models take and "
+                f"return samples on the first axis, pass x.transpose(1, 0, 2)"
+            )
+        layer_seed, head_seed = child_seeds(seed, 2)
+        self.recurrent = recurrent_layer(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias=bias,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            dtype=dtype,
+            seed=layer_seed,
+            **options,
+        )
+        features = hidden_size * self.recurrent.num_directions
+        self.head = Linear(features, output_size, dtype=dtype, seed=head_seed)
+        self.arguments = {
+            "input_size": self.recurrent.input_size,
+            "hidden_size": self.recurrent.hidden_size,
+            "output_size": self.head.output_size,
+            "num_layers": self.recurrent.num_layers,
+            "cell": cell,
+            "bias": bool(bias),
+            "bidirectional": bool(bidirectional),
+            "dropout": self.recurrent.dropout,
+            "dtype": self.head.dtype.name,
+            # JSON has no NumPy numbers.
+            **{name: v.item() if isinstance(v, np.generic) else v for name, v in options.items()},
+        }
+        self.flatten()

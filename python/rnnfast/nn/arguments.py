@@ -82,6 +82,32 @@ def check_rate(operation: str, argument: str, value: Any) -> float:
     return float(value)
 
 
+def check_finite(operation: str, argument: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number, else raise TypeError or ValueError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{operation}: {argument} must be a float, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{operation}: {argument} must be finite, got {value}")
+    return float(value)
+
+
+def check_flag(operation: str, argument: str, value: Any) -> bool:
+    """Return `value` as a bool if it is one, else raise TypeError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{operation}: {argument} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_floating(operation: str, argument: str, value: Any) -> Array:
+    """Return `value` if it is an array of float32 or float64, else raise TypeError."""
+    expected = f"{operation}: {argument} must be a NumPy array of dtype float32 or float64"
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{expected}, got {type(value).__name__}; pass np.asarray({argument}, np.float32)")
+    if value.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{expected}, got {value.dtype}; pass {argument}.astype(np.float32)")
+    return value
+
+
 def check_dtype(operation: str, dtype: Any) -> np.dtype[Any]:
     """Return float32 or float64 as a dtype, else raise TypeError."""
     found: np.dtype[Any] = np.dtype(dtype)

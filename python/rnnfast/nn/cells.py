@@ -1,14 +1,18 @@
 """The named recurrent layers: what each cell computes, and the options it has of its own.
 
-Everything else — layers, directions, states, backward — is ``Recurrent``'s, for every cell alike.
+Everything else — layers, directions, states, backward — is ``Recurrent``'s, for every cell alike, and so is
+the description of the options common to all. The signatures name these nevertheless, so that ``help`` and
+editors show every option with its default.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 
+from .arguments import check_finite, check_flag
 from .recurrent import Recurrent
 
 
@@ -22,13 +26,7 @@ class RNN(Recurrent):
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
         activation: "tanh" or "relu".
-        bias: whether there are b_ih and b_hh.
-        batch_first: x and y are [N, T, F], or [T, N, F] if False; neither is copied.
-        bidirectional: a second direction runs from the last step to the first; y is [forward, backward] on
-            the last axis.
-        dropout: rate of dropout on y of every layer but the last, in training.
-        dtype: float32 or float64.
-        seed: seed of initial weights and dropout masks, None for a fresh one.
+        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
 
     Raises:
         TypeError: if a size is not an int or the dtype is another one.
@@ -87,13 +85,7 @@ class LSTM(Recurrent):
         num_layers: L.
         forget_bias: constant added to b_ih of gate f at initialisation; without biases there is nothing to
             add it to.
-        bias: whether there are b_ih and b_hh.
-        batch_first: x and y are [N, T, F], or [T, N, F] if False; neither is copied.
-        bidirectional: a second direction runs from the last step to the first; y is [forward, backward] on
-            the last axis.
-        dropout: rate of dropout on y of every layer but the last, in training.
-        dtype: float32 or float64.
-        seed: seed of initial weights and dropout masks, None for a fresh one.
+        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
 
     Raises:
         TypeError: if a size is not an int or the dtype is another one.
@@ -125,6 +117,12 @@ class LSTM(Recurrent):
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
+        added = check_finite("LSTM", "forget_bias", forget_bias)
+        if not check_flag("LSTM", "bias", bias) and added not in (0.0, 1.0):
+            raise ValueError(
+                f"LSTM: forget_bias must be left out with bias=False, as there is no bias to add it to, "
+                f"got {forget_bias}"
+            )
         super().__init__(
             "lstm",
             input_size,
@@ -140,7 +138,7 @@ class LSTM(Recurrent):
         first = self.cell.gates.index("f") * self.hidden_size
         for name, parameter in self.named_parameters():
             if name.startswith("bias_ih"):
-                parameter.data[first : first + self.hidden_size] += forget_bias
+                parameter.data[first : first + self.hidden_size] += added
 
 
 class GRU(Recurrent):
@@ -153,13 +151,8 @@ class GRU(Recurrent):
         input_size: I, features per step.
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
-        bias: whether there are b_ih and b_hh.
-        batch_first: x and y are [N, T, F], or [T, N, F] if False; neither is copied.
-        bidirectional: a second direction runs from the last step to the first; y is [forward, backward] on
-            the last axis.
-        dropout: rate of dropout on y of every layer but the last, in training.
-        dtype: float32 or float64.
-        seed: seed of initial weights and dropout masks, None for a fresh one.
+        reset: "after", the reset gate applied after the product with W_hh; "before" is not there yet.
+        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
 
     Raises:
         TypeError: if a size is not an int or the dtype is another one.
@@ -183,6 +176,7 @@ class GRU(Recurrent):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        reset: str = "after",
         bias: bool = True,
         batch_first: bool = True,
         bidirectional: bool = False,
@@ -190,6 +184,8 @@ class GRU(Recurrent):
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
+        if reset != "after":
+            raise ValueError(f"GRU: reset must be 'after' (reset='before' is not there yet), got {reset!r}")
         super().__init__(
             "gru",
             input_size,
@@ -220,6 +216,7 @@ def recurrent_layer(
         The layer.
 
     Raises:
+        TypeError: if the class has no such option.
         ValueError: if there is no such cell.
 
     Example:
@@ -228,6 +225,12 @@ def recurrent_layer(
         'GRU'
     """
     classes: dict[str, type[RNN] | type[LSTM] | type[GRU]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+    kind = classes.get(cell, Recurrent)
+    parameters = inspect.signature(kind).parameters.values()
+    known = sorted(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{kind.__name__}: options must be among {', '.join(known)}, got {option!r}")
     if cell in classes:
         return classes[cell](input_size, hidden_size, num_layers, **options)
     return Recurrent(cell, input_size, hidden_size, num_layers, **options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from .. import init, ops
-from .arguments import check_array, check_rate
+from .arguments import check_array, check_floating, check_rate
 from .module import Module, RandomCounter, Tape
 from .parameter import Array
 
@@ -48,7 +48,11 @@ class Dropout(Module):
 
         Returns:
             (y, tape): y like x.
+
+        Raises:
+            TypeError: if x is not an array of one of these dtypes.
         """
+        check_floating("Dropout.forward", "x", x)
         if not training:
             return x, None
         mask = None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .arguments import check_array, check_dtype, check_size
+from .arguments import check_array, check_dtype, check_flag, check_size
 from .module import Module, Tape
 from .parameter import Array, Parameter
 
@@ -48,7 +48,9 @@ class Linear(Module):
         self.dtype = check_dtype("Linear", dtype)
         shape = (self.output_size, self.input_size)
         self.weight = Parameter(init.glorot_uniform(shape, init.generator(seed), self.dtype))
-        self.bias = Parameter(np.zeros(self.output_size, self.dtype)) if bias else None
+        self.bias = (
+            Parameter(np.zeros(self.output_size, self.dtype)) if check_flag("Linear", "bias", bias) else None
+        )
 
     def forward(self, x: Array, *, training: bool = True) -> tuple[Array, Tape | None]:
         """Compute y = x Wᵀ + b.

@@ -162,7 +162,9 @@ class Module:
         it.
 
         Does nothing where they lie so already. Arrays taken from `Parameter.data` before the move keep the
-        old memory.
+        old memory. Whoever writes into the buffer's `data` must raise its version afterwards
+        (``buffer.version += 1``, as optimizers do): layers keep packed copies of their weights and go on
+        computing with the old values until it changes.
 
         Returns:
             The buffer: `data` and `grad` of shape (number of parameters,), in the order of `parameters()`.

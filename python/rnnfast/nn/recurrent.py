@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .arguments import check_array, check_dtype, check_rate, check_size
+from .arguments import check_array, check_dtype, check_flag, check_rate, check_size
 from .module import Module, RandomCounter, Tape
 from .parameter import Array, Parameter
 from .states import SequenceLayout, State, StateLayout
@@ -67,6 +67,12 @@ class Recurrent(Module):
         seed: int | None = None,
     ) -> None:
         name = type(self).__name__
+        for option, flag in {
+            "bias": bias,
+            "batch_first": batch_first,
+            "bidirectional": bidirectional,
+        }.items():
+            check_flag(name, option, flag)
         if cell not in ops.cells():
             raise ValueError(f"{name}: cell must be one of {', '.join(ops.cells())}, got {cell!r}")
         self.cell = ops.cells()[cell]
@@ -160,6 +166,9 @@ class Recurrent(Module):
         inputs = self._layout.check(operation, "x", x, self.input_size, "input_size")
         batch, steps = inputs.shape[:2]
         initial = self._states.split(operation, "state", state, batch, steps)
+        if training and state is not None:
+            # The tape keeps them: copies, as the caller may write to the state before backward.
+            initial = [tuple(part.copy() for part in parts) for parts in initial]
         drop = training and self.dropout > 0
         call = self.counter.draw() if drop else 0
         finals, tapes, masks = [], [], []
@@ -202,7 +211,8 @@ class Recurrent(Module):
             (dx, dstate): like x, and like the initial state.
 
         Raises:
-            RuntimeError: if the tape was used before, is another module's, or is None.
+            RuntimeError: if the tape was used before, is another module's, or is None, or if the weights have
+                changed since forward.
         """
         operation = f"{type(self).__name__}.backward"
         tapes, masks, batch, steps = self._read(tape)
@@ -210,6 +220,7 @@ class Recurrent(Module):
         if dy is not None:
             features = self.num_directions * self.hidden_size
             dy = self._layout.check(operation, "dy", dy, features, "directions*hidden_size", (batch, steps))
+        packed = [own.packed_like(operation, t) for own, t in zip(self._weights, tapes, strict=True)]
         self._close(tape)
         outgoing: list[tuple[Array, ...]] = []
         dlayer = dy
@@ -218,7 +229,7 @@ class Recurrent(Module):
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 gradients = ops.recurrent_backward(
-                    self._weights[k].packed(),
+                    packed[k],
                     tapes[k],
                     None if dlayer is None else self._part(dlayer, direction),
                     None if dstate is None else incoming[k],

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from .parameter import Parameter
 
@@ -21,27 +23,44 @@ class DirectionWeights:
     def __init__(self, cell: str, parameters: Mapping[str, Parameter]) -> None:
         self.cell = cell
         self.parameters = dict(parameters)
-        self._versions: tuple[int, ...] = ()
-        self._packed: ops.RecurrentWeights | None = None
+        # One attribute, replaced as a whole: another thread sees versions and weights that belong together.
+        self._published: tuple[tuple[int, ...], ops.RecurrentWeights] | None = None
 
     def packed(self) -> ops.RecurrentWeights:
         """The weights for ``ops``, packed at most once per version of the parameters."""
-        parameters = self.parameters.values()
-        if self._packed is None or not all(
+        published = self._published
+        if published is not None and all(
             parameter.unchanged_since(version)
-            for parameter, version in zip(parameters, self._versions, strict=True)
+            for parameter, version in zip(self.parameters.values(), published[0], strict=True)
         ):
-            # The versions are read first: a change while packing is then seen the next time.
-            self._versions = tuple(parameter.version for parameter in parameters)
-            arrays = {name: parameter.value for name, parameter in self.parameters.items()}
-            if self._packed is None or any(
-                getattr(self._packed, name) is not array for name, array in arrays.items()
-            ):
-                # The first use, or the parameters have moved to another buffer.
-                self._packed = ops.RecurrentWeights(self.cell, **arrays)
-            else:
-                self._packed.refresh()
-        return self._packed
+            return published[1]
+        # The versions are read first: a change while packing is then seen the next time. Weights that were
+        # published stay as they are, as other threads and open tapes use them.
+        versions = tuple(parameter.version for parameter in self.parameters.values())
+        arrays = {name: parameter.value for name, parameter in self.parameters.items()}
+        weights = ops.RecurrentWeights(self.cell, **arrays)
+        weights.packed(False)
+        self._published = versions, weights
+        return weights
+
+    def packed_like(self, operation: str, tape: ops.RecurrentTape) -> ops.RecurrentWeights:
+        """The weights for a backward call, if their values are still those of the forward call.
+
+        Values and not versions, as who reads `Parameter.data` in between raises the version too.
+
+        Raises:
+            RuntimeError: if they have changed.
+        """
+        weights = self.packed()
+        before = tape.weights
+        if weights is not before and not np.array_equal(
+            weights.packed(False).view(np.uint8), before.packed(False).view(np.uint8)
+        ):
+            raise RuntimeError(
+                f"{operation}: tape must come from the present weights, but the weights have changed since "
+                f"forward; call forward again"
+            )
+        return weights
 
     def accumulate(self, gradients: ops.RecurrentGradients) -> None:
         """Add the gradients of one backward call into those of the parameters."""
@@ -49,4 +68,4 @@ class DirectionWeights:
             parameter.grad_value += getattr(gradients, f"d{name}")
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_packed": None}
+        return vars(self) | {"_published": None}

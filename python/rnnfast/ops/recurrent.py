@@ -182,7 +182,7 @@ def recurrent_forward(
     y = empty_like_sequence(x, hidden) if out is None else out
     if out is not None:
         check_array(name, "out", out, (batch, steps, hidden), dtype)
-        if not out.flags.writeable or with_rows(out) is not out or 0 in out.strides:
+        if not out.flags.writeable or with_rows(out) is not out or (out.size and 0 in out.strides):
             raise ValueError(f"{name}: out must be writable, with a contiguous last axis and no stride of 0")
         if any(array is not None and np.may_share_memory(out, array) for array in (x, *state)):
             raise ValueError(f"{name}: out must not share memory with x or state")

@@ -133,9 +133,22 @@ class Optimizer(ABC):
         self._arrays = {moment: array.copy() for moment, array in state["moments"].items()}
         self._owner = None  # the next step binds the buffer anew and checks its shape
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is bound to no buffer: its next step binds the one it gets, as after `load_state_dict`.
+        return {**vars(self), "_owner": None}
+
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
         return f"{type(self).__name__}({settings})"
+
+
+def check_count(name: str, argument: str, value: int, *, low: int) -> int:
+    """Return `value` as an int if it is one and at least `low`, else raise TypeError or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: {argument} must be an int, got {value!r}")
+    if value < low:
+        raise ValueError(f"{name}: {argument} must be at least {low}, got {value}")
+    return int(value)
 
 
 def check_range(

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from .optimizer import Optimizer, check_range
+from .optimizer import Optimizer, check_count, check_range
 
 
 class Schedule(ABC):
@@ -100,10 +100,10 @@ class ReduceLROnPlateau(Schedule):
         self.monitor = monitor
         self.mode = mode
         self.factor = check_range(name, "factor", factor, low=0.0, high=1.0, low_open=True)
-        self.patience = int(check_range(name, "patience", patience, low=0))
+        self.patience = check_count(name, "patience", patience, low=0)
         self.threshold = check_range(name, "threshold", threshold, low=0.0)
         self.threshold_mode = threshold_mode
-        self.cooldown = int(check_range(name, "cooldown", cooldown, low=0))
+        self.cooldown = check_count(name, "cooldown", cooldown, low=0)
         self.min_lr = check_range(name, "min_lr", min_lr, low=0.0)
         self.eps = check_range(name, "eps", eps, low=0.0)
         self._best: float | None = None
@@ -159,7 +159,7 @@ class StepLR(Schedule):
     """
 
     def __init__(self, step_size: int, *, gamma: float = 0.1) -> None:
-        self.step_size = int(check_range("StepLR", "step_size", step_size, low=1))
+        self.step_size = check_count("StepLR", "step_size", step_size, low=1)
         self.gamma = check_range("StepLR", "gamma", gamma, low=0.0, high=1.0, low_open=True, high_open=False)
         self._epoch = 0
 
@@ -193,7 +193,7 @@ class CosineLR(Schedule):
     """
 
     def __init__(self, epochs: int, *, min_lr: float = 0.0) -> None:
-        self.epochs = int(check_range("CosineLR", "epochs", epochs, low=1))
+        self.epochs = check_count("CosineLR", "epochs", epochs, low=1)
         self.min_lr = check_range("CosineLR", "min_lr", min_lr, low=0.0)
         self._epoch = 0
         self._first_lr: float | None = None

@@ -38,7 +38,7 @@ class ArrayBatches:
         mask: Array | None,
         *,
         batch_size: int,
-        generator: np.random.Generator | None,
+        generator: np.random.RandomState | None,
     ) -> None:
         self.x, self.y, self.mask = x, y, mask
         self.samples = len(x)
@@ -91,7 +91,7 @@ def make_batches(
     data: Any,
     *,
     batch_size: int,
-    generator: np.random.Generator | None = None,
+    generator: np.random.RandomState | None = None,
 ) -> Batches:
     """Turn what the caller passed into batches; a tuple of arrays is checked here, once.
 

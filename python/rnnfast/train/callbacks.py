@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+
+from rnnfast.optim.optimizer import check_count
 
 from .checkpoint import save_checkpoint
 from .run import Run
@@ -44,6 +47,20 @@ class Callback:
 
     def on_fit_end(self, run: Run) -> None:
         """Called once after the last epoch; not after an error."""
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments it was made with; compared on resume.
+
+        By default those arguments that are attributes of the same name and numbers, strings or None. A
+        callback whose arguments change nothing in the fit, a log's file say, overrides this.
+        """
+        names = inspect.signature(type(self)).parameters
+        kept = {name: vars(self)[name] for name in names if name in vars(self)}
+        return {
+            name: value
+            for name, value in kept.items()
+            if value is None or isinstance(value, (bool, int, float, str, np.number))
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit must find again: numbers, strings, None, arrays."""
@@ -97,12 +114,10 @@ class EarlyStopping(Callback):
         mode: str = "min",
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be 1 or more, got {patience}")
         if not 0 <= min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta must be 0 or more, got {min_delta}")
         self.monitor: str = monitor
-        self.patience = patience
+        self.patience = check_count("EarlyStopping", "patience", patience, low=1)
         self.min_delta = min_delta
         self.mode = _check_mode("EarlyStopping", mode)
         self.restore_best = restore_best
@@ -181,10 +196,8 @@ class Checkpoint(Callback):
         monitor: str = "val_loss",
         mode: str = "min",
     ) -> None:
-        if every < 1:
-            raise ValueError(f"Checkpoint: every must be 1 or more, got {every}")
         self.path = os.fspath(path)
-        self.every = every
+        self.every = check_count("Checkpoint", "every", every, low=1)
         self.best_only = best_only
         self.monitor = monitor if best_only else None
         self.mode = _check_mode("Checkpoint", mode)
@@ -212,6 +225,10 @@ class Checkpoint(Callback):
         target = self._target(run.epoch)
         save_checkpoint(target, run.state_dict())
         self.saved = target
+
+    def settings(self) -> dict[str, Any]:
+        # Where and how often it writes changes nothing in the fit, so a resumed fit may choose anew.
+        return {name: value for name, value in super().settings().items() if name not in ("path", "every")}
 
     def _target(self, epoch: int) -> Path:
         return Path(self.path.format(epoch=epoch) if "{epoch" in self.path else self.path)

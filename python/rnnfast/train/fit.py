@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast import losses
+from rnnfast import init, losses
 from rnnfast.nn.module import Module
 from rnnfast.optim import Adam, Optimizer, Schedule
 
@@ -94,7 +94,7 @@ def fit(
     """
     _check_settings(epochs, batch_size, clip_norm, clip_value, verbose)
     optimizer = Adam(1e-3) if optimizer is None else optimizer
-    generator = np.random.default_rng(seed)
+    generator = init.generator(seed)
     batches, held_out = _split(data, validation, batch_size, generator if shuffle else None)
     loss_function = losses.get(loss)
     running = make_metrics("train.fit", metrics)
@@ -119,7 +119,7 @@ def fit(
                 "optimizer": [type(optimizer).__name__, optimizer.settings],
                 "schedule": None if schedule is None else [type(schedule).__name__, schedule.settings()],
                 "clip": [clip_norm, clip_value],
-                "callbacks": [type(callback).__name__ for callback in ordered],
+                "callbacks": [[type(callback).__name__, callback.settings()] for callback in ordered],
             }
         ),
     )
@@ -168,7 +168,7 @@ def fit(
 
 
 def _split(
-    data: Any, validation: Any, batch_size: int, generator: np.random.Generator | None
+    data: Any, validation: Any, batch_size: int, generator: np.random.RandomState | None
 ) -> tuple[Batches, Batches | None]:
     """The training and the validation batches."""
     if isinstance(validation, float):

@@ -45,7 +45,7 @@ class Run:
     optimizer: Optimizer
     schedule: Schedule | None
     callbacks: Sequence[Callback]
-    generator: np.random.Generator
+    generator: np.random.RandomState
     source: Any
     settings: dict[str, Any]
     epochs: int
@@ -72,7 +72,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "shuffle": self.generator.bit_generator.state,
+            "shuffle": self.generator.get_state(legacy=False),
             "batches": self.source.state_dict() if hasattr(self.source, "state_dict") else None,
             "history": self.history.history,
             "epoch": self.epoch,
@@ -101,7 +101,7 @@ class Run:
             self.schedule.load_state_dict(state["schedule"])
         for callback, saved_state in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved_state)
-        self.generator.bit_generator.state = state["shuffle"]
+        self.generator.set_state(state["shuffle"])
         if state["batches"] is not None:
             self.source.load_state_dict(state["batches"])
         self.history.history = {name: list(values) for name, values in state["history"].items()}

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"\n{target}")
             rows = result.scores(index)
             print("\n" + score_table(rows, networks=setup.networks, color=sys.stdout.isatty()))
-            print("\n" + verdict(rows, networks=setup.networks))
+            print("\n" + verdict(rows, networks=setup.networks, chosen=competition.chosen))
         print(chosen_line(competition))
         if arguments.json:
             text = json.dumps(json_results(problem, setup, competition, result, arguments.seed), indent=1)
@@ -140,7 +140,7 @@ def chosen_line(competition: Competition) -> str:
     listed = ", ".join(
         f"{name} {error:.4g}" for name, error in sorted(errors.items(), key=lambda item: item[1])
     )
-    return f"On validation, before the test: {listed}; chosen: {min(errors, key=lambda name: errors[name])}."
+    return f"On validation, before the test: {listed}; chosen: {competition.chosen}."
 
 
 def draw(folder: Folder, problem: Problem, setup: Setup, result: Backtest) -> None:

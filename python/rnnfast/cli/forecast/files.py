@@ -86,7 +86,8 @@ def forecast_csv(problem: Problem, setup: Setup, competition: Competition, resul
     writer = csv.writer(text, lineterminator="\n")
     methods = list(result.forecasts)
     writer.writerow(["target", "origin", "time", "step", "truth", *methods])
-    time = np.concatenate([problem.table.time[: problem.steps], problem_time_after(problem, setup.horizon)])
+    table, steps = problem.table, problem.steps
+    time = np.concatenate([table.time[:steps], table.time_after(setup.horizon, row=steps - 1)])
     stamps = np.char.replace(np.datetime_as_string(time, unit="s"), "T", " ")
     for index, target in enumerate(problem.targets):
         blocks = [
@@ -103,13 +104,6 @@ def forecast_csv(problem: Problem, setup: Setup, competition: Competition, resul
                 ]
                 writer.writerow([target, stamps[origin], stamps[origin + step], step + 1, *cells])
     return text.getvalue()
-
-
-def problem_time_after(problem: Problem, horizon: int) -> Any:
-    """The times of the horizon after the last known target."""
-    from rnnfast.data.time_table import extend_time
-
-    return extend_time(problem.table.time[problem.steps - 1], problem.table.step, horizon)
 
 
 def json_results(

@@ -170,6 +170,11 @@ class Competition:
         self.validation: dict[str, float] = {}
         self.ahead: dict[str, Array] = {}
 
+    @property
+    def chosen(self) -> str | None:
+        """The network with the smallest error on validation: the one to use, chosen without the test."""
+        return min(self.validation, key=lambda name: self.validation[name], default=None)
+
     def run(self) -> Backtest:
         """Fit and forecast; baselines that learn are fitted up to the first origin, validation included."""
         problem, setup = self.problem, self.setup

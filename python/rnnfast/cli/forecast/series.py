@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,7 +11,6 @@ import numpy as np
 
 from rnnfast.cli.forecast.methods import METHODS, NETWORKS
 from rnnfast.data import TimeTable, calendar_features, calendar_seasons, load_i94_traffic, read_csv
-from rnnfast.data.time_table import extend_time
 from rnnfast.forecast import last_origins
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -133,7 +131,7 @@ def _calendar(
     time = table.time
     if not future_names:
         # Ahead far enough for any horizon that fits into the series.
-        time = np.concatenate([time, extend_time(time[-1], table.step, max(0, len(table) // 2 - rows_ahead))])
+        time = np.concatenate([time, table.time_after(max(0, len(table) // 2 - rows_ahead))])
     features = calendar_features(time, table.step, holidays=None if holidays == "none" else holidays)
     given = table.matrix(future_names)
     unknown = np.argwhere(np.isnan(given))
@@ -158,9 +156,7 @@ def set_up(arguments: argparse.Namespace, problem: Problem) -> Setup:
     methods = _methods(arguments.models)
     sizes = _sizes(arguments, problem.table, problem.steps)
     if not sizes.fit:
-        enough = next(
-            n for n in itertools.count(problem.steps + 1) if _sizes(arguments, problem.table, n).fit
-        )
+        enough = _enough(arguments, problem)
         raise ValueError(
             f"{problem.table.name}: expected at least {enough} rows for a horizon of {sizes.horizon}, "
             f"windows of {sizes.input_length} and {sizes.origins} origins, got {problem.steps}; "
@@ -212,6 +208,20 @@ def _sizes(arguments: argparse.Namespace, table: TimeTable, steps: int) -> _Size
     skipped = longest * -(-horizon // longest) if longest else 0
     windows = first - validation - skipped - input_length - horizon + 1
     return _Sizes(horizon, input_length, seasons, origins, validation, windows)
+
+
+def _enough(arguments: argparse.Namespace, problem: Problem) -> int:
+    """A number of steps that gives room, where one step less does not."""
+    short, enough = problem.steps, 2 * problem.steps
+    while not _sizes(arguments, problem.table, enough).fit:
+        short, enough = enough, 2 * enough
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        if _sizes(arguments, problem.table, middle).fit:
+            enough = middle
+        else:
+            short = middle
+    return enough
 
 
 def _stride(horizon: int, seasons: tuple[int, ...], windows: int) -> tuple[int, int]:
