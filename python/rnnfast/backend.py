@@ -122,9 +122,7 @@ def _threads_from_environment() -> None:
     if not text:
         return
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
-        raise RuntimeError(
-            f"RNNFAST_NUM_THREADS must be a whole number in 1…{_MOST_THREADS}, got {text!r}"
-        )
+        raise RuntimeError(f"RNNFAST_NUM_THREADS must be a whole number in 1…{_MOST_THREADS}, got {text!r}")
     _core.set_thread_count(int(text))
 
 

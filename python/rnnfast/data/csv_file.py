@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.data.time_table import TimeTable, describe_step, regular_step
+from rnnfast.data.time_table import TimeTable, describe_step, extend_time, regular_step
+
+Times = np.ndarray[Any, np.dtype[Any]]
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
@@ -120,14 +122,36 @@ def _table(
     values = {c: _numbers(name, c, [(line, row[header.index(c)]) for line, row in rows]) for c in columns}
     step, wrong = regular_step(times)
     if wrong is not None:
-        line, expected = rows[wrong][0], "times that ascend"
-        if times[wrong] > times[wrong - 1]:
-            expected = f"one row every {describe_step(step)} (leave the cell empty where a value is missing)"
+        wrong, expected, fix = _irregular(times, step, wrong)
         before, here = (str(t).replace("T", " ") for t in times[wrong - 1 : wrong + 1])
         raise ValueError(
-            f'{name}, line {line}, column "{time_column}": expected {expected}, got {here} after {before}'
+            f'{name}, line {rows[wrong][0]}, column "{time_column}": expected {expected}, '
+            f"got {here} after {before}; {fix}"
         )
     return TimeTable(times, values, name=Path(name).name)
+
+
+def _irregular(times: Times, step: np.timedelta64, wrong: int) -> tuple[int, str, str]:
+    """The row to name, what was expected of it, and what to do about it."""
+    backwards = np.flatnonzero(np.diff(times) <= np.timedelta64(0, "s"))
+    if backwards.size:
+        # Two rows that were swapped look like a gap first: what is wrong is their order.
+        row = int(backwards[0]) + 1
+        twice = times[row] == times[row - 1]
+        return row, "times that ascend", "keep one row per time" if twice else "sort the rows by time"
+    expected = f"one row every {describe_step(step)} (leave the cell empty where a value is missing)"
+    before, here = times[wrong - 1], times[wrong]
+    between = int((here - before) / step.astype("timedelta64[s]")) if _in_seconds(step) else 0
+    if not _in_seconds(step):
+        between = int((here.astype("datetime64[M]") - before.astype("datetime64[M]")) / step)
+    if between > 1 and extend_time(before, step, between)[-1] == here:
+        rows = "1 row" if between == 2 else f"{between - 1} rows"
+        return wrong, expected, f"add {rows} between them"
+    return wrong, expected, "put every time on that grid"
+
+
+def _in_seconds(step: np.timedelta64) -> bool:
+    return np.datetime_data(step.dtype)[0] != "M"
 
 
 def _first_is_number(rows: list[tuple[int, list[str]]], index: int) -> bool:
@@ -151,9 +175,11 @@ def _numbers(name: str, column: str, cells: list[tuple[int, str]]) -> np.ndarray
         stripped = text.strip()
         value = float("nan") if stripped.lower() in MISSING else _number(stripped)
         if value is None or np.isinf(value):
+            numeric = any(_number(cell) is not None for _, cell in cells)
             raise ValueError(
                 f'{name}, line {line}, column "{column}": expected a finite number '
                 f'(or nothing, where a value is missing), got "{text}"'
+                + ("" if numeric else "; the column is not numeric: turn it into numbers, such as 0 and 1")
             )
         values[index] = value
     return values

@@ -56,7 +56,7 @@ class Forecaster:
             best parameters come back; None trains all epochs and keeps the last.
         dtype: float32 or float64.
         seed: of initial weights, dropout and shuffling.
-        verbose: 1 shows a progress bar on a terminal.
+        verbose: 1 shows a progress bar on a terminal, 2 a line per epoch anywhere.
 
     Attributes:
         history: `train.History` of the last fit. network: the `models.Seq2Vec`. is_fitted: bool.

@@ -42,5 +42,5 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"{name}: loss must be one of {', '.join(losses.NAMED)}, got {loss!r}")
     if np.dtype(settings["dtype"]) not in (np.float32, np.float64):
         raise TypeError(f"{name}: dtype must be float32 or float64, got {np.dtype(settings['dtype'])}")
-    if settings["verbose"] not in (0, 1):
-        raise ValueError(f"{name}: verbose must be 0 or 1, got {settings['verbose']!r}")
+    if settings["verbose"] not in (0, 1, 2):
+        raise ValueError(f"{name}: verbose must be 0, 1 or 2, got {settings['verbose']!r}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .clipping import clip_global_norm, clip_value, norm_scale
+from .named import NAMED, get
 from .optimizer import Optimizer
 from .optimizers import SGD, Adam, AdamW, Nadam, RMSprop
 from .schedules import CosineLR, ReduceLROnPlateau, Schedule, StepLR
 
 __all__ = [
+    "NAMED",
     "SGD",
     "Adam",
     "AdamW",
@@ -20,5 +22,6 @@ __all__ = [
     "StepLR",
     "clip_global_norm",
     "clip_value",
+    "get",
     "norm_scale",
 ]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast import init, losses
+from rnnfast import init, losses, optim
 from rnnfast.nn.module import Module
-from rnnfast.optim import Adam, Optimizer, Schedule
+from rnnfast.optim import Optimizer, Schedule
 
 from .batches import ArrayBatches, Batches, check_arrays, make_batches, number_of_batches, split_tail
 from .callbacks import Callback
@@ -36,7 +36,7 @@ def fit(
     data: Any,
     *,
     loss: str | losses.LossFunction = "mse",
-    optimizer: Optimizer | None = None,
+    optimizer: str | Optimizer | None = None,
     epochs: int = 10,
     batch_size: int = 32,
     shuffle: bool = True,
@@ -57,7 +57,7 @@ def fit(
         data: tuple (X, Y) or (X, Y, mask) of arrays with samples along axis 0, the mask bool as in `losses`;
             or an object that gives batches (x, y) or (x, y, mask), each time it is iterated over.
         loss: name or callable, see `losses.get`.
-        optimizer: None for `optim.Adam(1e-3)`.
+        optimizer: an optimizer, or a name for one with its defaults, see `optim.get`; None for "adam".
         epochs: epochs in all, those before a resume included.
         batch_size: samples per batch, for arrays.
         shuffle: whether arrays are visited in a new random order every epoch; given batches keep theirs.
@@ -69,7 +69,8 @@ def fit(
         schedule: of the learning rate, stepped after every epoch.
         callbacks: called in order, checkpoints last.
         seed: seed of the shuffle; None for a fresh one.
-        verbose: 1 for one progress bar on stderr where that is a terminal, 0 for silence.
+        verbose: 0 for silence, 1 for one progress bar on stderr where that is a terminal, 2 for one plain
+            line per epoch on stderr, terminal or not.
         resume: checkpoint written by :class:`Checkpoint` in a fit that was set up alike; training goes on
             after it with the same bits as if it had never stopped. For given batches this holds if their
             order is a function of the pass alone, or they have `state_dict` and `load_state_dict`.
@@ -93,7 +94,7 @@ def fit(
         True
     """
     _check_settings(epochs, batch_size, clip_norm, clip_value, verbose)
-    optimizer = Adam(1e-3) if optimizer is None else optimizer
+    optimizer = optim.get("adam" if optimizer is None else optimizer)
     generator = init.generator(seed)
     batches, held_out = _split(data, validation, batch_size, generator if shuffle else None)
     loss_function = losses.get(loss)
@@ -217,8 +218,8 @@ def _check_settings(
     for name, bound in (("clip_norm", clip_norm), ("clip_value", clip_value)):
         if bound is not None and not bound > 0:
             raise ValueError(f"train.fit: {name} must be positive, or None for no bound, got {bound}")
-    if verbose not in (0, 1):
-        raise ValueError(f"train.fit: verbose must be 0 or 1, got {verbose!r}")
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"train.fit: verbose must be 0, 1 or 2, got {verbose!r}")
 
 
 def _described(loss: losses.LossFunction) -> str:

@@ -1,4 +1,4 @@
-"""One progress bar per fit: tqdm where installed, else a line per epoch; silent if stderr is no terminal."""
+"""Progress of a fit on stderr: one bar (tqdm, else lines) on a terminal alone, or a line per epoch anywhere."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ class Progress:
         epochs: epochs in all.
         steps: batches per epoch, None where not known.
         done: epochs that are done already, on resume.
+        lines: a line per epoch even where tqdm could draw a bar.
     """
 
-    def __init__(self, *, epochs: int, steps: int | None, done: int) -> None:
+    def __init__(self, *, epochs: int, steps: int | None, done: int, lines: bool = False) -> None:
         self.epochs, self.steps, self.epoch = epochs, steps, done
         self._pending = 0
         self._refresh_at = 0.0
         self._shown = ""
         self._bar: Any = None
+        if lines:
+            return
         try:
             tqdm = importlib.import_module("tqdm")
         except ImportError:
@@ -68,7 +71,7 @@ class Progress:
 
 
 def start_progress(verbose: int, *, epochs: int, steps: int | None, done: int) -> Progress | None:
-    """Make a progress display, or None where nothing is to be shown: verbose=0, or stderr is no terminal."""
-    if not verbose or not sys.stderr.isatty():
+    """Make a progress display, or None where nothing is to be shown: 0, or 1 and stderr is no terminal."""
+    if not verbose or (verbose == 1 and not sys.stderr.isatty()):
         return None
-    return Progress(epochs=epochs, steps=steps, done=done)
+    return Progress(epochs=epochs, steps=steps, done=done, lines=verbose == 2)

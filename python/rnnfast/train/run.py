@@ -17,6 +17,15 @@ from .history import History
 if TYPE_CHECKING:
     from .callbacks import Callback
 
+# Settings that are kept together in checkpoints, by the names that a caller knows.
+_PARTS = {"data": ("samples", "batch_size", "shuffle"), "clip": ("clip_norm", "clip_value")}
+_PLAIN = (
+    "batch_size",
+    "shuffle",
+    "clip_norm",
+    "clip_value",
+)  # a number or a flag that can be passed as shown
+
 
 @dataclass
 class Run:
@@ -88,11 +97,14 @@ class Run:
             ValueError: if the fit that wrote it was set up differently, naming every difference.
         """
         saved, now = state["settings"], self.settings
-        differing = [name for name in now if saved.get(name) != now[name]]
-        if differing:
-            pairs = "; ".join(f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in differing)
+        differences = [d for name in now for d in _differences(name, saved.get(name), now[name])]
+        if differences:
+            pairs = ", ".join(f"{name} was {was!r}, now {is_now!r}" for name, was, is_now in differences)
+            again = [f"{name}={was!r}" for name, was, _ in differences if name in _PLAIN]
+            fix = ", ".join(again) if len(again) == len(differences) else "what it was"
             raise ValueError(
-                f"train.fit: resume must be set up as the fit that wrote the checkpoint, got {pairs}"
+                f"train.fit: resume must be set up as the fit that wrote the checkpoint: {pairs}; "
+                f"pass {fix}, or leave resume out to train anew"
             )
         self.model.load_state_dict(state["model"]["parameters"])
         self.model.set_random_state(state["model"]["random_state"])
@@ -106,3 +118,11 @@ class Run:
             self.source.load_state_dict(state["batches"])
         self.history.history = {name: list(values) for name, values in state["history"].items()}
         self.epoch, self.step, self.stop = state["epoch"], state["step"], state["stop"]
+
+
+def _differences(name: str, was: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    """(name, was, now) of everything that differs in one setting, parts of it by their own names."""
+    parts = _PARTS.get(name, ())
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now) == len(parts):
+        return [part for part in zip(parts, was, now, strict=True) if part[1] != part[2]]
+    return [(name, was, now)] if was != now else []

@@ -96,9 +96,7 @@ class Torch(Peer):
         for mine, other in ((own.dx, tracked.grad), (own.dweight_hh, layer.weight_hh_l0.grad)):
             error = float(np.abs(mine - other.numpy()).max() / np.abs(mine).max())
             if not error < 1e-3:
-                raise ArithmeticError(
-                    f"bench: torch's gradients differ by {error:.1e}"
-                )
+                raise ArithmeticError(f"bench: torch's gradients differ by {error:.1e}")
         return train
 
 

@@ -108,9 +108,7 @@ class Problem:
             for mine, expected in zip(_arrays(own), _arrays(other), strict=True):
                 worst = max(worst, float(np.abs(mine - expected).max() / np.abs(expected).max()))
         if not worst <= (1e-3 if self.x.dtype == np.float32 else 1e-12):
-            raise ArithmeticError(
-                f"bench: gradients of {self.cell.name} are off by {worst:.1e}"
-            )
+            raise ArithmeticError(f"bench: gradients of {self.cell.name} are off by {worst:.1e}")
         return worst
 
     def check(self) -> float:

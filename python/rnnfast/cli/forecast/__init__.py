@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 
-from rnnfast.cli.forecast.files import Folder, forecast_csv, json_results
+from rnnfast.cli.forecast.files import Folder, forecast_csv, future_csv, json_results, why_no_future
 from rnnfast.cli.forecast.methods import METHODS, Competition, Progress
 from rnnfast.cli.forecast.series import Problem, Setup, UsageError, load, set_up
 from rnnfast.data.time_table import describe_step
-from rnnfast.files import whole_file
+from rnnfast.files import check_destination, whole_file
 from rnnfast.forecast import Backtest, score_csv, score_table, verdict
 
 
@@ -53,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hidden-size", type=int, default=48, metavar="H", help="units of a network (default: 48)"
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="write table.csv, forecasts.csv, forecast.png and the models there"
+        "--out",
+        metavar="DIR",
+        help="write table.csv, forecasts.csv, future.csv, forecast.png and the models there",
     )
 
 
@@ -74,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rnnfast forecast: error: {error}", file=sys.stderr)
         return 2
     # What cannot be written is found out now, not after the training.
-    if arguments.json and not os.access(os.path.dirname(arguments.json) or ".", os.W_OK):
-        raise OSError(f"--json {arguments.json}: expected a folder that exists and can be written")
     with Folder(arguments.out) as folder:
+        if arguments.json:
+            check_json(arguments.json)
         print(introduction(problem, setup, arguments.seed))
         with Progress(setup, quiet=arguments.quiet) as progress:
             competition = Competition(problem, setup, seed=arguments.seed, progress=progress)
@@ -87,8 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"\n{target}")
             rows = result.scores(index)
             print("\n" + score_table(rows, networks=setup.networks, color=sys.stdout.isatty()))
-            print("\n" + verdict(rows, networks=setup.networks, chosen=competition.chosen))
-        print(chosen_line(competition))
+            if compared := verdict(rows, networks=setup.networks, chosen=competition.chosen):
+                print("\n" + compared)
+        if competition.validation:
+            print(chosen_line(competition))
         if arguments.json:
             text = json.dumps(json_results(problem, setup, competition, result, arguments.seed), indent=1)
             with whole_file(arguments.json, "w") as file:
@@ -98,12 +101,18 @@ def run(arguments: argparse.Namespace) -> int:
                 "table.csv", score_csv(scores, networks=setup.networks, targets=problem.targets)
             )
             folder.write_text("forecasts.csv", forecast_csv(problem, setup, competition, result))
+            missing = why_no_future(problem, setup, competition)
+            if not missing:
+                folder.write_text("future.csv", future_csv(problem, setup, competition))
             for name, forecaster in competition.forecasters.items():
                 forecaster.save(folder.path(f"{name}.npz"))
             draw(folder, problem, setup, result)
         folder.finish()
     if folder.wanted:
-        print(f"Wrote {', '.join(folder.names)} to {arguments.out}; rnnfast.load reads the .npz files.")
+        loads = "; rnnfast.load reads the .npz files" if competition.forecasters else ""
+        print(f"Wrote {', '.join(folder.names)} to {arguments.out}{loads}.")
+        if missing:
+            print(f"future.csv was not written: {missing}.")
     elif not arguments.quiet:
         print("Nothing was written; --out DIR keeps the table, the forecasts, a picture and the models.")
     if problem.table.attribution:
@@ -111,6 +120,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(f"{time.perf_counter() - start:.1f} s in all.")
     return 0
+
+
+def check_json(path: str) -> None:
+    """Refuse a --json that cannot be written, in the words of --out."""
+    try:
+        check_destination(path)
+    except OSError as error:
+        raise OSError(f"--json {path}: expected a file that can be written, got: {error.strerror}") from None
 
 
 def introduction(problem: Problem, setup: Setup, seed: int) -> str:
@@ -135,8 +152,6 @@ def introduction(problem: Problem, setup: Setup, seed: int) -> str:
 def chosen_line(competition: Competition) -> str:
     """The networks' errors before the test, and which of them one would have chosen by that."""
     errors = competition.validation
-    if not errors:
-        return ""
     listed = ", ".join(
         f"{name} {error:.4g}" for name, error in sorted(errors.items(), key=lambda item: item[1])
     )

@@ -106,6 +106,31 @@ def forecast_csv(problem: Problem, setup: Setup, competition: Competition, resul
     return text.getvalue()
 
 
+def why_no_future(problem: Problem, setup: Setup, competition: Competition) -> str:
+    """Why there is no `future.csv`; empty where there is one."""
+    if competition.chosen is None:
+        return "no network was trained (--models)"
+    if not competition.ahead:
+        rows = problem.future.shape[0] - problem.steps
+        return (
+            f"the future covariates must be known for {setup.horizon} rows after the last value of the target, "
+            f"got {rows}"
+        )
+    return ""
+
+
+def future_csv(problem: Problem, setup: Setup, competition: Competition) -> str:
+    """What follows the series, by the network that validation chose: its times and a column per target."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["time", *problem.targets])
+    time = problem.table.time_after(setup.horizon, row=problem.steps - 1)
+    stamps = np.char.replace(np.datetime_as_string(time, unit="s"), "T", " ")
+    for stamp, values in zip(stamps, competition.ahead[str(competition.chosen)], strict=True):
+        writer.writerow([stamp, *(f"{value:.10g}" for value in values)])
+    return text.getvalue()
+
+
 def json_results(
     problem: Problem, setup: Setup, competition: Competition, result: Backtest, seed: int
 ) -> dict[str, Any]:

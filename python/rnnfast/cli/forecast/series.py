@@ -89,6 +89,7 @@ def load(arguments: argparse.Namespace) -> Problem:
     """Read the file, or take the embedded data, and give its columns their roles."""
     past_names, future_names = _names(arguments.past_cov), _names(arguments.future_cov)
     targets = _names(arguments.target)
+    _check_roles({"--target": targets, "--past-cov": past_names, "--future-cov": future_names})
     if arguments.file is None:
         table = load_i94_traffic()
         targets = targets or ["traffic_volume"]
@@ -100,6 +101,10 @@ def load(arguments: argparse.Namespace) -> Problem:
     else:
         wanted = [*targets, *past_names, *future_names] if targets else None
         table = read_csv(arguments.file, time=arguments.time, columns=wanted)
+        if any(name not in table.columns for name in (*past_names, *future_names)):
+            # Asked for by name, a column that is not there or not numeric is reported as what it is.
+            wanted = list(dict.fromkeys([*table.columns, *past_names, *future_names]))
+            table = read_csv(arguments.file, time=arguments.time, columns=wanted)
         holidays = arguments.holidays or "none"
         if not targets:
             targets = [name for name in table.columns if name not in (*past_names, *future_names)][:1]
@@ -122,6 +127,18 @@ def load(arguments: argparse.Namespace) -> Problem:
         past=table.matrix(past_names)[:steps],
         future=calendar,
     )
+
+
+def _check_roles(roles: dict[str, list[str]]) -> None:
+    """Refuse a column with two roles, or named twice."""
+    seen: dict[str, str] = {}
+    for role, names in roles.items():
+        for name in names:
+            if name in seen:
+                raise UsageError(
+                    f"{role}: expected columns that have no other role, got {name!r} of {seen[name]}"
+                )
+            seen[name] = role
 
 
 def _calendar(
