@@ -213,8 +213,8 @@ def test_given_batches_with_a_state_of_their_own_resume(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"batch_size": 5}, r"data was \[26, 7, True\], now \[26, 5, True\]"),
-        ({"shuffle": False}, r"data was \[26, 7, True\], now \[26, 7, False\]"),
+        ({"batch_size": 5}, r"batch_size was 7, now 5; pass batch_size=7, or leave resume out"),
+        ({"shuffle": False}, r"shuffle was True, now False; pass shuffle=True, or"),
         ({"loss": "mae"}, r"loss was 'MSE\(\)', now 'MAE\(\)'"),
         (
             {"optimizer": optim.Adam(1e-2)},
@@ -225,11 +225,14 @@ def test_given_batches_with_a_state_of_their_own_resume(tmp_path):
             {"schedule": optim.StepLR(1)},
             r"schedule was None, now \['StepLR', {'step_size': 1, 'gamma': 0.1}\]",
         ),
-        ({"clip_norm": 2.0}, r"clip was \[1.0, None\], now \[2.0, None\]"),
-        ({"metrics": ("mae",), "clip_value": 1.0}, r"metrics was \[\], now \['mae'\]; clip was"),
+        ({"clip_norm": 2.0}, r"clip_norm was 1.0, now 2.0; pass clip_norm=1.0, or"),
+        (
+            {"metrics": ("mae",), "clip_value": 1.0},
+            r"metrics was \[\], now \['mae'\], clip_value was None, now 1.0; pass what it was, or",
+        ),
         (
             {"validation": 0.2},
-            r"data was \[26, 7, True\], now \[21, 7, True\]; validation was False, now True",
+            r"samples was 26, now 21, validation was False, now True; pass what it was, or",
         ),
         ({"callbacks": ()}, r"callbacks was \[\['Checkpoint', .*\]\], now \[\]"),
     ],
@@ -242,7 +245,7 @@ def test_a_different_setup_is_refused(change, text, tmp_path):
     options = {"batch_size": 7, "callbacks": [train.Checkpoint(path)], **change}
     with pytest.raises(
         ValueError,
-        match=r"train.fit: resume must be set up as the fit that wrote the checkpoint, got " + text,
+        match=r"train.fit: resume must be set up as the fit that wrote the checkpoint: " + text,
     ):
         train.fit(fresh, (X, Y), epochs=3, resume=path, verbose=0, **options)
     np.testing.assert_array_equal(parameters(fresh), before)

@@ -124,7 +124,8 @@ def test_forecast_of_a_file(series: Path, tmp_path: Path, capsys: pytest.Capture
     shown = capsys.readouterr()
     assert status == 0
     assert shown.err == ""
-    names = ["forecast-2.png", "forecast.png", "forecasts.csv", "gru.npz", "lstm.npz", "rnn.npz", "table.csv"]
+    names = ["forecast-2.png", "forecast.png", "forecasts.csv", "future.csv"]
+    names += ["gru.npz", "lstm.npz", "rnn.npz", "table.csv"]
     assert sorted(path.name for path in out.iterdir()) == names
     scores = rows(out / "table.csv")
     methods = ["naive", "drift", "moving average 7", "weighted average 7", "seasonal naive 7"]
@@ -149,6 +150,11 @@ def test_forecast_of_a_file(series: Path, tmp_path: Path, capsys: pytest.Capture
     assert [row["step"] for row in ahead] == [str(step) for step in range(1, 8)]
     assert all(row["truth"] == "" and float(row["gru"]) > 0 for row in ahead)
     results = json.loads(report.read_text())
+    chosen = min(results["validation_mae"], key=lambda name: results["validation_mae"][name])
+    future = rows(out / "future.csv")
+    assert list(future[0]) == ["time", "sales", "visits"]
+    assert [(row["time"], row["visits"]) for row in future] == [(row["time"], row[chosen]) for row in ahead]
+    assert (future[0]["time"], len(future)) == ("2022-10-28 00:00:00", 7)
     assert results["seasons"] == [7]
     assert len(results["scores"]) == 20
     assert results["future_covariates"][-1] == "promotion"
@@ -156,6 +162,43 @@ def test_forecast_of_a_file(series: Path, tmp_path: Path, capsys: pytest.Capture
     for row in scores:
         assert row["method"] in shown.out
     assert isinstance(rnnfast.load(out / "gru.npz"), Forecaster)
+
+
+def test_the_saved_model_forecasts_as_the_documentation_shows(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "forecast.md").read_text(encoding="utf-8")
+    example = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    lines = series.read_text().splitlines()[:301]
+    (tmp_path / "shop.csv").write_text("\n".join(lines))
+    words = ["forecast", "shop.csv", "--target", "sales", "--models", "gru", "--origins", "4", *QUICK]
+    assert main([*words, "--out", "results"]) == 0
+    assert "rnnfast.load reads the .npz files" in capsys.readouterr().out
+    exec(compile(example, "docs/forecast.md", "exec"), {})
+    shown = capsys.readouterr().out.splitlines()
+    future = rows(tmp_path / "results" / "future.csv")
+    assert [line.split()[0].replace("T", " ") for line in shown] == [row["time"] for row in future]
+    np.testing.assert_allclose(
+        [float(line.split()[1]) for line in shown], [float(row["sales"]) for row in future], rtol=1e-8
+    )
+
+
+def test_why_there_is_no_forecast_of_the_future(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["forecast", str(series), "--origins", "4", *QUICK, "--quiet", "--out", str(tmp_path / "out")]
+    assert main([*words, "--models", "naive"]) == 0
+    shown = capsys.readouterr().out
+    assert "future.csv was not written: no network was trained" in shown
+    assert ".npz" not in shown
+    assert "\n\n\n" not in shown
+    # The promotion is known for 14 days more.
+    far = [*words, "--models", "gru", "--target", "sales", "--future-cov", "promotion", "--horizon", "15"]
+    assert main(far) == 0
+    expected = "the future covariates must be known for 15 rows after the last target, got 14."
+    assert expected in capsys.readouterr().out
+    assert not (tmp_path / "out" / "future.csv").exists()
 
 
 def test_the_same_seed_gives_the_same_files_whatever_the_threads(series: Path, tmp_path: Path) -> None:
@@ -267,6 +310,17 @@ def bad(tmp_path: Path, text: str) -> str:
             ["--target", "y", "--future-cov", "f"],
             'column "f", 2020-01-02 00:00:00: expected a value on every row',
         ),
+        (
+            "t,y,f\n2020-01-01,1,yes\n2020-01-02,2,no\n",
+            ["--future-cov", "f"],
+            'line 2, column "f": expected a finite number (or nothing, where a value is missing), got "yes"; '
+            "the column is not numeric",
+        ),
+        (
+            "t,y\n2020-01-01,1\n2020-01-02,2\n",
+            ["--past-cov", "f"],
+            'line 1, column "f": expected a column of that name, got t, y',
+        ),
     ],
 )
 def test_a_bad_file_is_one_line_and_status_1(
@@ -347,7 +401,20 @@ def test_a_missing_file_and_a_folder_that_cannot_be_written(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert f"--out {out}: expected a folder that can be written" in error
+    for report in (tmp_path / "none" / "r.json", tmp_path, tmp_path / "file" / "r.json"):
+        words = ["--json", str(report), "--out", str(tmp_path / "new")]
+        assert main(["forecast", str(series), *words, *QUICK]) == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith(f"rnnfast forecast: error: --json {report}: expected a file that can be")
+        assert shown.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_column_has_one_role(series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["forecast", str(series), "--target", "sales", "--past-cov", "sales"]) == 2
+    expected = "--past-cov: expected columns that have no other role, got 'sales' of --target"
+    assert expected in capsys.readouterr().err
 
 
 def test_a_failure_late_in_the_job_leaves_nothing_half_written(

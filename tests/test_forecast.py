@@ -448,7 +448,7 @@ def test_a_backtest_is_plain_data() -> None:
         ({"loss": "nope"}, ValueError, r"loss must be one of mse, mae, .*, got 'nope'"),
         ({"loss": abs}, TypeError, r"loss must be a name, got <built-in function abs>"),
         ({"dtype": np.int32}, TypeError, r"dtype must be float32 or float64, got int32"),
-        ({"verbose": 2}, ValueError, r"verbose must be 0 or 1, got 2"),
+        ({"verbose": 3}, ValueError, r"verbose must be 0, 1 or 2, got 3"),
     ],
 )
 def test_a_forecaster_refuses_wrong_settings_when_it_is_made(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
 import sys
 import zipfile
@@ -17,7 +19,7 @@ import rnnfast
 from gradcheck import check_gradients
 from problems import same_bits
 from rnnfast import models
-from rnnfast.files import whole_file
+from rnnfast.files import check_destination, whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CLASSES = [models.Seq2Seq, models.Seq2Vec]
@@ -282,6 +284,25 @@ def test_an_absent_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
         with pytest.raises(ImportError, match=r"pip install 'rnnfast\[safetensors\]'"):
             action(path)
     assert not path.exists()
+
+
+def test_errors_of_whole_file_name_the_destination(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "none" / "f", tmp_path / "file" / "f", tmp_path / "folder"):
+        with pytest.raises(OSError, match="directory") as caught, whole_file(path):
+            pass
+        assert caught.value.filename == str(path)
+        assert "unfinished" not in str(caught.value)
+        with pytest.raises(type(caught.value)) as early:
+            check_destination(path)
+        assert str(early.value) == str(caught.value)
+    # A full disk names no file.
+    with pytest.raises(OSError, match="No space left") as full, whole_file(tmp_path / "f"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.filename == str(tmp_path / "f")
+    check_destination(tmp_path / "f")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_whole_file_refuses_other_modes(tmp_path: Path) -> None:

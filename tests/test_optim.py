@@ -163,6 +163,21 @@ def test_defaults_are_those_of_torch():
         assert kind().settings == {name: defaults[name] for name in kind().settings}
 
 
+def test_optimizers_by_name():
+    classes = [optim.SGD, optim.RMSprop, optim.Adam, optim.AdamW, optim.Nadam]
+    for kind in classes:
+        made = optim.get(kind.__name__.lower())
+        assert type(made) is kind
+        assert made.settings == kind().settings
+    given = optim.SGD(0.1)
+    assert optim.get(given) is given
+    assert optim.get("adam") is not optim.get("adam")
+    with pytest.raises(ValueError, match=r"one of sgd, rmsprop, adam, adamw, nadam or .*, got 'adan'"):
+        optim.get("adan")
+    with pytest.raises(TypeError, match=r"optim.get: optimizer must be a name or an optimizer, got <class"):
+        optim.get(optim.Adam)
+
+
 @pytest.mark.parametrize(("kind", "plain", "settings"), CASES)
 def test_state_dict_continues_with_the_same_bits(kind, plain, settings):
     expected = run(kind(**settings), np.float32)

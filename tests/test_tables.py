@@ -134,14 +134,27 @@ def test_csv_of_months_quarters_and_gzip(tmp_path: Path) -> None:
         ("t,\n2020-01-01,1\n2020-01-02,2\n", "line 1: expected a name for column 2, got nothing"),
         (
             "t,y\n2020-01-02,1\n2020-01-01,2\n",
-            'line 3, column "t": expected times that ascend, got 2020-01-01',
+            'line 3, column "t": expected times that ascend, got 2020-01-01 .*; sort the rows by time',
         ),
-        ("t,y\n2020-01-01,1\n2020-01-01,2\n", 'line 3, column "t": expected times that ascend'),
+        (
+            "t,y\n2020-01-01,1\n2020-01-01,2\n",
+            'line 3, column "t": .* that ascend, .*; keep one row per time',
+        ),
+        (
+            "t,y\n2020-01-01,1\n2020-01-02,2\n2020-01-04,4\n2020-01-03,3\n2020-01-05,5\n",
+            'line 5, column "t": expected times that ascend, .*; sort the rows by time',
+        ),
         (
             "t,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n2020-01-05,4\n",
-            'line 5, column "t": expected one row every 1 day .* got 2020-01-05 00:00:00 after 2020-01-03',
+            'line 5, column "t": .* every 1 day .* got 2020-01-05 .* after .*; add 1 row between them$',
         ),
         ("t,y\n2020-01-01,1\n2020-03-01,2\n2020-04-01,2\n2020-05-01,2\n", "line 4"),
+        ("t,y\n2020-01-01,1\n2020-02-01,2\n2020-05-01,2\n", "line 4, .*; add 2 rows between them$"),
+        (
+            "t,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n2020-01-04 07:00,4\n",
+            "line 5, .* got 2020-01-04 07:00:00 after .*; put every time on that grid$",
+        ),
+        ("t,y\n2020-01-01,a\n2020-01-02,b\n", 'line 2, column "y": .* got "a"; the column is not numeric'),
     ],
 )
 def test_a_bad_csv_is_told_by_file_line_and_column(tmp_path: Path, text: str, message: str) -> None:

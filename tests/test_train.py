@@ -527,7 +527,8 @@ def test_nonfinite_values_are_counted_over_slabs():
         ({"batch_size": -1}, ValueError, r"batch_size must be 1 or more"),
         ({"clip_norm": 0.0}, ValueError, r"clip_norm must be positive, or None for no bound, got 0.0"),
         ({"clip_value": -1.0}, ValueError, r"clip_value must be positive"),
-        ({"verbose": 2}, ValueError, r"verbose must be 0 or 1, got 2"),
+        ({"verbose": 3}, ValueError, r"verbose must be 0, 1 or 2, got 3"),
+        ({"optimizer": "adan"}, ValueError, r"optimizer must be one of sgd, rmsprop, adam, "),
         ({"loss": "mape"}, ValueError, r"loss must be one of mse, "),
         ({"metrics": ("mae", "mae")}, ValueError, r"metrics must have names of their own, got 'mae' again"),
         (
@@ -633,6 +634,26 @@ def test_lines_without_tqdm(monkeypatch):
     lines = sys.stderr.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert f"val_loss {history.history['val_loss'][1]:.4g}" in lines[1]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_verbose_2_is_a_line_per_epoch_anywhere(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream())
+    history = fit(linear(), (X, Y), epochs=2, validation=0.2, metrics=("mae",), verbose=2).history
+    lines = sys.stderr.getvalue().splitlines()
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines):
+        assert line.startswith(f"epoch {epoch + 1}/2: loss {history['loss'][epoch]:.4g}, ")
+        for name in ("mae", "val_loss", "val_mae"):
+            assert f"{name} {history[name][epoch]:.4g}, " in line
+        assert line.endswith(" s")
+
+
+def test_an_optimizer_by_name_has_the_defaults():
+    models = [linear(), linear()]
+    for model, optimizer in zip(models, ("nadam", optim.Nadam()), strict=True):
+        fit(model, (X, Y), epochs=2, optimizer=optimizer, verbose=0)
+    np.testing.assert_array_equal(parameters(models[0]), parameters(models[1]))
 
 
 def test_history_csv_is_exact_and_whole(tmp_path, monkeypatch):

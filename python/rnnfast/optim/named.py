@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .optimizer import Optimizer
 from .optimizers import SGD, Adam, AdamW, Nadam, RMSprop
 
-NAMED: dict[str, type[Optimizer]] = {
+NAMED: dict[str, Callable[[], Optimizer]] = {
     "sgd": SGD,
     "rmsprop": RMSprop,
     "adam": Adam,

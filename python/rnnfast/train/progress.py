@@ -1,4 +1,4 @@
-"""Progress of a fit on stderr: one bar (tqdm, else lines) on a terminal alone, or a line per epoch anywhere."""
+"""Progress on stderr: one bar (tqdm, else lines) on a terminal alone, or a line per epoch anywhere."""
 
 from __future__ import annotations
 

@@ -90,8 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             print("\n" + score_table(rows, networks=setup.networks, color=sys.stdout.isatty()))
             if compared := verdict(rows, networks=setup.networks, chosen=competition.chosen):
                 print("\n" + compared)
-        if competition.validation:
-            print(chosen_line(competition))
+        print(chosen_line(competition))
         if arguments.json:
             text = json.dumps(json_results(problem, setup, competition, result, arguments.seed), indent=1)
             with whole_file(arguments.json, "w") as file:
@@ -152,6 +151,8 @@ def introduction(problem: Problem, setup: Setup, seed: int) -> str:
 def chosen_line(competition: Competition) -> str:
     """The networks' errors before the test, and which of them one would have chosen by that."""
     errors = competition.validation
+    if not errors:
+        return ""
     listed = ", ".join(
         f"{name} {error:.4g}" for name, error in sorted(errors.items(), key=lambda item: item[1])
     )

@@ -113,8 +113,7 @@ def why_no_future(problem: Problem, setup: Setup, competition: Competition) -> s
     if not competition.ahead:
         rows = problem.future.shape[0] - problem.steps
         return (
-            f"the future covariates must be known for {setup.horizon} rows after the last value of the target, "
-            f"got {rows}"
+            f"the future covariates must be known for {setup.horizon} rows after the last target, got {rows}"
         )
     return ""
 
