@@ -15,8 +15,8 @@ try:
     from ._core import version as __version__
     from .backend import get_num_threads, set_num_threads, show_config
 except (ImportError, RuntimeError) as error:
-    # A program gets the exception. The command, which cannot start before this import, says it in one line: it
-    # is the script `rnnfast`, or `python -m rnnfast`, when argv[0] is "-m" and orig_argv names the module.
+    # A program gets the exception. The command, which cannot start without this import, says it in one line.
+    # It is the script `rnnfast`, or `python -m rnnfast`: argv[0] is "-m" then; orig_argv has the name.
     words = sys.orig_argv
     module = words[words.index("-m") + 1] if sys.argv[:1] == ["-m"] and "-m" in words[:-1] else ""
     if module == "rnnfast" or os.path.basename(sys.argv[0] if sys.argv else "") == "rnnfast":
