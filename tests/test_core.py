@@ -10,28 +10,42 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import rnnfast
+from problems import make_problem
 from rnnfast import _core, ops
 
 Array = np.ndarray[Any, Any]
 
 
-def forward_arguments(cell: str, dtype: type) -> dict[str, Any]:
-    info = ops.cells()[cell]
-    random = np.random.default_rng(0)
-    rows = len(info.gates) * 4
-    weights = ops.RecurrentWeights(
-        cell, random.normal(size=(rows, 3)).astype(dtype), random.normal(size=(rows, 4)).astype(dtype)
-    )
+def settings(cell: str) -> dict[str, Any]:
+    states = len(ops.cells()[cell].states)
     return {
         "reverse": False,
+        "layer_norm": "none",
+        "segment": 5,
+        "zoneout_rates": (0.0,) * states,
+        "zoneout_training": False,
+        "zoneout_keys": ((0, 0, 0, 0),) * states,
+    }
+
+
+def forward_arguments(cell: str, dtype: type) -> dict[str, Any]:
+    info = ops.cells()[cell]
+    problem = make_problem(cell, 2, 5, 3, 4, dtype, bias=False)
+    unit = {"weight_ch": problem.weights["weight_ch"]} if info.unit_weights else {}
+    return {
+        "settings": settings(cell),
         "hidden": 4,
-        "x": random.normal(size=(2, 5, 3)).astype(dtype),
+        "projection": 0,
+        "x": problem.x,
         "state": (None,) * len(info.states),
-        "packed": weights.packed(False),
+        "reset_state": (None,) * len(info.states),
+        "options": unit,
+        "packed": problem.packed.packed(False),
         "y": np.empty((2, 5, 4), dtype),
         "final_state": tuple(np.empty((2, 4), dtype) for _ in info.states),
-        "tape_gates": None,
-        "tape_states": None,
+        "states": (),
+        "tape": None,
+        "checkpoints": None,
     }
 
 
@@ -71,23 +85,79 @@ def test_forward_refuses(
         _core.recurrent_forward(number, **{**arguments, name: bad(arguments[name])})
 
 
-def test_forward_refuses_half_a_tape_and_unknown_cells(cell: str, dtype: type) -> None:
+BAD_OPTIONS: list[tuple[str, Any, type[Exception], str]] = [
+    ("lengths", np.zeros(3, np.int64), ValueError, r"lengths must have shape \(2\), got \(3\)"),
+    ("lengths", np.zeros(2, np.int32), TypeError, "lengths must be int64, got int32"),
+    ("lengths", np.array([0, 6]), ValueError, "lengths must be in 0 … T"),
+    ("lengths", np.array([-1, 5]), ValueError, "lengths must be in 0 … T"),
+    ("resets", np.zeros((5, 2), bool), ValueError, "resets must have shape"),
+    ("resets", np.zeros((2, 5), np.uint8), TypeError, "resets must be bool, got uint8"),
+    ("hidden_mask", np.zeros((2, 3)), (TypeError, ValueError), "hidden_mask must"),
+    ("gamma_ih", np.zeros(4), ValueError, "gamma_ih must be absent"),
+    ("beta_c", np.zeros(4), ValueError, "beta_c must be absent"),
+]
+
+
+@pytest.mark.parametrize(("name", "bad", "error", "message"), BAD_OPTIONS)
+def test_forward_refuses_options(
+    cell: str, dtype: type, name: str, bad: Any, error: type[Exception], message: str
+) -> None:
+    arguments = forward_arguments(cell, dtype)
+    arguments["options"] = {**arguments["options"], name: bad}
+    with pytest.raises(error, match=f"_core: {message}"):
+        _core.recurrent_forward(ops.cells()[cell].number, **arguments)
+
+
+BAD_SETTINGS: list[tuple[str, Any, str]] = [
+    ("segment", 0, "segment must be positive"),
+    ("layer_norm", "batch", "layer_norm must be none, split or joint"),
+    ("zoneout_rates", (1.0,), "zoneout"),
+    ("zoneout_rates", (0.5,) * 3, "zoneout must have a rate and a key for every state"),
+]
+
+
+@pytest.mark.parametrize(("name", "bad", "message"), BAD_SETTINGS)
+def test_forward_refuses_settings(cell: str, dtype: type, name: str, bad: Any, message: str) -> None:
+    arguments = forward_arguments(cell, dtype)
+    arguments["settings"] = {**arguments["settings"], name: bad}
+    with pytest.raises(ValueError, match=f"_core: {message}"):
+        _core.recurrent_forward(ops.cells()[cell].number, **arguments)
+
+
+def test_what_a_cell_has_not_is_refused(cell: str, dtype: type) -> None:
     arguments = forward_arguments(cell, dtype)
     info = ops.cells()[cell]
-    row = _core.recurrent_tape_row(info.number, dtype=np.dtype(dtype).name, hidden=4)
-    with pytest.raises(ValueError, match="_core: tape must be given whole"):
-        _core.recurrent_forward(info.number, **{**arguments, "tape_gates": np.empty((5, 2, row), dtype)})
+    for kind in {"split", "joint"} - set(info.layer_norms):
+        changed = {**arguments["settings"], "layer_norm": kind}
+        with pytest.raises(ValueError, match="_core: layer_norm is not for this cell"):
+            _core.recurrent_forward(info.number, **{**arguments, "settings": changed})
+    if not info.projectable:
+        with pytest.raises(ValueError, match="_core: projection is not for this cell"):
+            _core.recurrent_forward(info.number, **{**arguments, "projection": 2})
+    if info.unit_weights:
+        with pytest.raises(ValueError, match="_core: weight_ch must be given"):
+            _core.recurrent_forward(info.number, **{**arguments, "options": {}})
+
+
+def test_forward_refuses_a_wrong_tape_and_unknown_cells(cell: str, dtype: type) -> None:
+    arguments = forward_arguments(cell, dtype)
+    info = ops.cells()[cell]
+    sizes: dict[str, Any] = {"hidden": 4, "projection": 0, "layer_norm": "none", "masked": False}
+    row = _core.recurrent_tape_row(info.number, dtype=np.dtype(dtype).name, **sizes)
+    with pytest.raises(ValueError, match="_core: tape must have shape"):
+        _core.recurrent_forward(info.number, **{**arguments, "tape": np.empty((9, row), dtype)})
+    short = {**arguments, "settings": {**arguments["settings"], "segment": 2}}
+    with pytest.raises(ValueError, match="_core: tape must be absent where backward recomputes it"):
+        _core.recurrent_forward(info.number, **{**short, "tape": np.empty((4, row), dtype)})
     with pytest.raises(ValueError, match="_core: cell is not in the registry"):
         _core.recurrent_forward(99, **arguments)
     with pytest.raises(TypeError, match="_core: dtype must be float32 or float64, got int8"):
-        _core.recurrent_tape_row(info.number, dtype="int8", hidden=4)
+        _core.recurrent_tape_row(info.number, dtype="int8", **sizes)
 
 
 def test_outputs_that_overlap_are_refused(cell: str, dtype: type) -> None:
-    info = ops.cells()[cell]
-    rows = len(info.gates) * 3
-    weights = ops.RecurrentWeights(cell, np.ones((rows, 3), dtype), np.ones((rows, 3), dtype))
-    x = np.ones((2, 5, 3), dtype)
+    problem = make_problem(cell, 2, 5, 3, 3, dtype)
+    weights, x = problem.packed, problem.x
     with pytest.raises(ValueError, match="recurrent_forward: out must not share memory with x or state"):
         ops.recurrent_forward(weights, x, out=x)
     with pytest.raises(ValueError, match="no stride of 0"):

@@ -52,15 +52,3 @@ def test_lazy_parts_arrive_when_asked_for() -> None:
     parts = "models.Seq2Vec", "train.fit", "data", "forecast", "losses", "optim", "load", "__version__"
     probe = "import rnnfast; " + "; ".join(f"rnnfast.{part}" for part in parts)
     subprocess.run([sys.executable, "-W", "error", "-c", probe], check=True)
-
-
-def test_reference_needs_numpy_alone() -> None:
-    """It can be read and run by itself."""
-    probe = (
-        "import runpy, sys, numpy; before = set(sys.modules); import pathlib, importlib.util as u;"
-        "path = pathlib.Path(sys.argv[1]); runpy.run_path(str(path));"
-        "assert not [name for name in sys.modules if name.partition('.')[0] == 'rnnfast']"
-    )
-    import rnnfast.reference
-
-    subprocess.run([sys.executable, "-c", probe, rnnfast.reference.__file__], check=True)

@@ -9,15 +9,9 @@ import pytest
 
 import rnnfast
 from gradcheck import check_gradients
-from problems import Problem, gradients_by_name, make_problem, same_bits
+from problems import gradients_by_name, make_problem, same_bits
 from rnnfast import backend, ops
 from test_recurrent_forward import FUSED, SIZES, THREADED_SIZES
-
-
-def backward(problem: Problem) -> dict[str, np.ndarray]:
-    """Gradients of everything, by name."""
-    _, _, tape = problem.forward()
-    return gradients_by_name(problem, problem.backward(tape))
 
 
 @pytest.mark.parametrize(
@@ -29,9 +23,8 @@ def test_gradients_are_central_differences(
     cell: str, variant: str, sizes: tuple[int, int, int, int], bias: bool, reverse: bool
 ) -> None:
     problem = make_problem(cell, *sizes, bias=bias, reverse=reverse)
-    blocks = dict.fromkeys(problem.weights, len(ops.cells()[cell].gates))
     incoming = (problem.dy, *problem.dstate)
-    check_gradients(problem.outputs, incoming, problem.inputs(), backward(problem), blocks=blocks)
+    check_gradients(problem.outputs, incoming, problem.inputs(), problem.gradients(), blocks=problem.blocks())
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -46,8 +39,8 @@ def test_float32_gradients_are_those_of_float64(
         tuple(d.astype(np.float64) for d in problem.dstate),
     )
     products = max(sizes[2], 4 * sizes[3], sizes[0] * sizes[1])
-    expected = backward(double)
-    for name, gradient in backward(problem).items():
+    expected = double.gradients()
+    for name, gradient in problem.gradients().items():
         assert gradient.dtype == np.float32
         assert gradient.shape == expected[name].shape
         if gradient.size:
@@ -142,7 +135,7 @@ def test_threads_do_not_change_a_bit(
     results = []
     for threads in (1, 2, 3):
         rnnfast.set_num_threads(threads)
-        results.append(backward(problem))
+        results.append(problem.gradients())
     for other in results[1:]:
         assert all(same_bits(results[0][name], other[name]) for name in other)
 
@@ -155,16 +148,16 @@ def test_instruction_sets_do_not_change_a_bit(
     results = []
     for name in FUSED:
         with backend.use_variant(name):
-            results.append(backward(make_problem(cell, *sizes, dtype)))
+            results.append(make_problem(cell, *sizes, dtype).gradients())
     for other in results[1:]:
         assert all(same_bits(results[0][name], other[name]) for name in other)
 
 
 def test_one_bad_sample_leaves_the_others_alone(cell: str, variant: str, dtype: type) -> None:
     problem = make_problem(cell, 9, 4, 5, 19, dtype)
-    clean = backward(problem)
+    clean = problem.gradients()
     problem.dy[4, 2, 3] = np.nan
-    bad = backward(problem)
+    bad = problem.gradients()
     good = [n for n in range(9) if n != 4]
     assert np.isnan(bad["x"][4]).any()
     assert same_bits(clean["x"][good], bad["x"][good])
@@ -173,7 +166,7 @@ def test_one_bad_sample_leaves_the_others_alone(cell: str, variant: str, dtype: 
 def test_two_forwards_may_be_open_at_once(cell: str, variant: str, dtype: type) -> None:
     first, second = make_problem(cell, 3, 4, 5, 6, dtype), make_problem(cell, 2, 7, 5, 6, dtype, seed=1)
     second.packed = first.packed
-    expected = backward(first)
+    expected = first.gradients()
     _, _, tape = first.forward()
     _, _, other = second.forward()
     second.backward(other)

@@ -15,9 +15,12 @@ constexpr int kMostGates = 4;
 // The facts of a cell that callers need: names, and how much a tape holds.
 struct CellFacts {
   const char* name;
-  int gates, sums, states;
+  int gates, sums, states, unit_weights;
+  bool split_norm, joint_norm;  // the layer norms that the cell has
+  bool output_state;  // h is an output of another state: that has a norm under split, h a projection
   const char* gate_names[kMostGates];
   const char* state_names[kMostStates];
+  const char* unit_weight_names[kMostGates];  // the gates they act on
 };
 
 template <class T>

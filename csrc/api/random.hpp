@@ -6,14 +6,27 @@
 
 namespace rnnfast::api {
 
-// mask[n, t, unit] = 0 with probability `rate`, else 1 / (1 - rate): word unit % 4 of the block with counter
-// (unit / 4, t, n, 0) drops the element where (word >> 8) * 2^-24 < rate.
+// What random numbers are for. u(n, t, unit) is made of word unit % 4 of the block with
+//   key     (seed[0], seed[1])
+//   counter (unit / 4 | stream << 20, t, n, call), all modulo 2^32
+// as (word >> 8) * 2^-24, in [0, 1). unit < 2^22.
+// Masks that are the same at all steps have t = 0; a mask of weights has n = 0, t = row and unit = column.
+struct RandomKey {
+  std::uint32_t seed[2];  // low and high half
+  std::uint32_t call;     // number of the forward call, modulo 2^32
+  std::uint32_t stream;   // layer << 4 | direction << 3 | purpose, 12 bits. Purposes: 0 output, 1 input,
+                          // 2 recurrent, 3 weight, 4 zoneout of h, 5 zoneout of c
+};
+
+constexpr index_t kMostRandomUnits = index_t{1} << 22;
+
+// mask[n, t, unit] = 0 where u(n, t, unit) < rate, else 1 / (1 - rate).
 template <class T>
 struct DropoutMask {
   index_t batch, steps, units;
-  std::uint32_t key[2];
-  double rate;
-  T* mask;  // out: [N, T, units]
+  RandomKey key;
+  double rate;  // in [0, 1)
+  T* mask;      // out: [N, T, units]
 };
 
 template <class T>

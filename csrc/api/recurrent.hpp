@@ -1,73 +1,138 @@
 // One direction of one recurrent layer: packing of weights, forward, backward.
 //
-// Weights come as in PyTorch: weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H], gates in
-// the cell's order. The packed forms are private to the variant that made them.
+// Weights come as in PyTorch: weight_ih [G*H, I], weight_hh [G*H, O], bias_ih [G*H], bias_hh [G*H], gates in
+// the cell's order; O, the size of h, is H, or P with a projection weight_hr [P, H]. The packed forms are
+// private to the variant that made them.
+//
+// One step of sample n at time t: the state is reset where `resets` cuts; h' = h * hidden_mask enters
+// weight_hh; the cell (with layer norm) and the projection make candidate states; zoneout mixes them with the
+// old ones; y_t = h_t.
 #pragma once
 
 #include "api/conventions.hpp"
+#include "api/random.hpp"
 
 namespace rnnfast::api {
 
+// Ba, Kiros & Hinton 2016: norm(v) = (v - mean) / sqrt(variance + 1e-5) over one sample's values of one step.
+enum class LayerNorm {
+  kNone,
+  kSplit,  // gamma_ih norm(W_ih x) and gamma_hh norm(W_hh h'), each over all G*H, then the biases; a cell whose
+           // h is an output of its state c sees gamma_c norm(c) + beta_c there
+  kJoint,  // gamma norm(W_ih x + b_ih + W_hh h' + b_hh) + beta over all G*H
+};
+
 struct RecurrentDims {
   index_t batch, steps, inputs, hidden;
+  index_t projection;  // P; 0: no projection
+  LayerNorm layer_norm;
+  bool masked;      // whether there is a hidden_mask
+  index_t segment;  // steps whose tape is kept at once: `steps`, or fewer where backward recomputes the gates
+
+  RNNFAST_INLINE index_t outputs() const { return projection > 0 ? projection : hidden; }
+  RNNFAST_INLINE index_t state_size(int state) const { return state == 0 ? outputs() : hidden; }
+  RNNFAST_INLINE index_t segments() const { return segment > 0 ? ceil_div(steps, segment) : 0; }
 };
 
 template <class T>
 struct RecurrentWeights {
-  index_t inputs, hidden;
+  index_t inputs, hidden, projection;
   const T* weight_ih;  // [G*H, I]
-  const T* weight_hh;  // [G*H, H]
+  const T* weight_hh;  // [G*H, O]
+  const T* weight_hr;  // [P, H]; null without projection
   const T* bias_ih;    // [G*H] or null: no bias
   const T* bias_hh;    // [G*H] or null: no bias
-  T* packed;           // out: [packed_size(inputs, hidden)] of the pass it is packed for
+  T* packed;           // out: [packed_size(inputs, hidden, projection)] of the pass it is packed for
+};
+
+// Weights that act on single units and are not packed, or the places of their gradients; null where there are
+// none.
+template <class T>
+struct UnitWeights {
+  T* weight_ch;  // [K*H]: the cell's unit weights (peepholes)
+  T* gamma_ih;   // [G*H]: split
+  T* gamma_hh;   // [G*H]: split
+  T* gamma;      // [G*H]: joint
+  T* beta;       // [G*H]: joint
+  T* gamma_c;    // [H]: split, for cells whose h is an output of another state
+  T* beta_c;     // [H]
+};
+
+// Zoneout (Krueger et al. 2017): s_t = m s_{t-1} + (1 - m) candidate; in training m is 1 with probability
+// `rate` and 0 otherwise, drawn anew for every sample, time and unit (api/random.hpp); at inference m = rate.
+struct Zoneout {
+  double rate[kMostStates];
+  bool training;
+  RandomKey key[kMostStates];
+};
+
+// What forward and backward of one call agree on.
+template <class T>
+struct RecurrentCall {
+  RecurrentDims dims;
+  bool reverse;  // true: a sample's steps run from its last time down to 0
+  int threads;
+  Sequence<const T> x;          // [N, T, I]
+  const T* state[kMostStates];  // initial states [N, state_size]; null: zeros
+  const std::int64_t* lengths;  // [N], each in 0 … T; null: all T. Padding is neither read nor computed
+  Sequence<const bool> resets;  // [N, T], true: the state is cut between t-1 and t; data null: no cuts
+  const T* reset_state[kMostStates];  // [state_size] what follows a cut; null: zeros
+  const T* hidden_mask;               // [N, O] factors of h where it enters weight_hh; null: none
+  Zoneout zoneout;
+  UnitWeights<const T> unit;
+  const T* packed;  // packed for forward
 };
 
 template <class T>
 struct RecurrentForward {
-  RecurrentDims dims;
-  bool reverse;  // true: steps run from T-1 down to 0
-  int threads;
-  Sequence<const T> x;          // [N, T, I]
-  const T* state[kMostStates];  // initial states [N, H]; null: zeros
-  const T* packed;              // packed for forward
-  Sequence<T> y;                // out: [N, T, H], h of every step
-  T* final_state[kMostStates];  // out: states after the last step run [N, H]
-  T* tape_gates;   // out: [T, N, tape_row(hidden)] kept for backward; null: inference, nothing is kept
-  T* tape_states;  // out: [T, N, states-1, H] states but h after every step; null with tape_gates
-  T* workspace;    // [forward_workspace(dims)]
+  RecurrentCall<T> call;
+  Sequence<T> y;                    // out: [N, T, O], h of every step; 0 on padding
+  T* final_state[kMostStates];      // out: states after every sample's last step [N, state_size]
+  Sequence<T> states[kMostStates];  // out: [N, T, state_size] states of every step but h, which is y; data
+                                    // null: not wanted; [0] is not used
+  T* tape;  // out: [rows of the longest segment, tape_row(dims)] for backward; null: nothing is kept, or
+            // backward recomputes it (dims.segment < steps)
+  T* checkpoints;  // out: [segments, states - 1, N, H] states but h before every segment; null: not wanted
+  T* workspace;    // [forward_workspace(dims, threads)]
+};
+
+template <class T>
+struct RecurrentGradients {
+  T* dweight_ih;        // out: [G*H, I]
+  T* dweight_hh;        // out: [G*H, O]
+  T* dbias_ih;          // out: [G*H]; null together with dbias_hh: not wanted
+  T* dbias_hh;          // out: [G*H]
+  T* dweight_hr;        // out: [P, H]; null without projection
+  UnitWeights<T> unit;  // out
 };
 
 template <class T>
 struct RecurrentBackward {
-  RecurrentDims dims;
-  bool reverse;
-  int threads;
-  Sequence<const T> x;          // [N, T, I] as in forward
-  Sequence<const T> y;          // [N, T, H] as forward wrote it
-  const T* state[kMostStates];  // as in forward
-  const T* packed;              // packed for backward
-  T* tape_gates;                // in: as forward wrote it; out: overwritten by the gradients of the sums
-  const T* tape_states;
-  Sequence<const T> dy;                // [N, T, H]; data null: zeros
-  const T* dfinal_state[kMostStates];  // [N, H]; null: zeros
-  Sequence<T> dx;                      // out: [N, T, I]; data null: not wanted
-  T* dstate[kMostStates];              // out: gradients of the initial states [N, H]
-  T* dweight_ih;                       // out: [G*H, I]
-  T* dweight_hh;                       // out: [G*H, H]
-  T* dbias_ih;                         // out: [G*H]; null together with dbias_hh: not wanted
-  T* dbias_hh;                         // out: [G*H]
-  T* workspace;                        // [backward_workspace(dims, threads)]
+  RecurrentCall<T> call;
+  Sequence<const T> y;   // [N, T, O] as forward wrote it
+  const T* packed;       // packed for backward
+  T* tape;               // in: as forward wrote it, or uninitialised where it is recomputed; used up
+  const T* checkpoints;  // as forward wrote them, where the tape is recomputed
+  T bound;               // |dh_t| <= bound at every step before it enters the step; infinity: no bound
+  Sequence<const T> dy;  // [N, T, O]; data null: zeros
+  const T* dfinal_state[kMostStates];  // [N, state_size]; null: zeros
+  Sequence<T> dx;                      // out: [N, T, I]; data null: not wanted; 0 on padding
+  T* dstate[kMostStates];              // out: gradients of the initial states [N, state_size]
+  T* dreset_state[kMostStates];  // out: [N, state_size] gradients of the reset state, by sample; null: not
+                                 // wanted
+  RecurrentGradients<T> gradients;
+  T* workspace;  // [backward_workspace(dims, threads)]
 };
 
 // The kernels of one cell in one variant.
 template <class T>
 struct RecurrentKernels {
-  index_t (*forward_packed_size)(index_t inputs, index_t hidden);
-  index_t (*backward_packed_size)(index_t inputs, index_t hidden);
+  index_t (*forward_packed_size)(index_t inputs, index_t hidden, index_t projection);
+  index_t (*backward_packed_size)(index_t inputs, index_t hidden, index_t projection);
   void (*pack_forward)(const RecurrentWeights<T>&);
   void (*pack_backward)(const RecurrentWeights<T>&);
-  index_t (*tape_row)(index_t hidden);
-  index_t (*forward_workspace)(const RecurrentDims&);
+  index_t (*tape_row)(const RecurrentDims&);
+  index_t (*forward_workspace)(const RecurrentDims&, int threads);
   index_t (*backward_workspace)(const RecurrentDims&, int threads);
   void (*forward)(const RecurrentForward<T>&);
   void (*backward)(const RecurrentBackward<T>&);

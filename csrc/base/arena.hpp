@@ -16,6 +16,13 @@ class Arena {
     used_ += round_up(count, kLine);
     return piece;
   }
+  // Room for `count` indices or pointers.
+  template <class U>
+  RNNFAST_INLINE U* take_as(index_t count) {
+    static_assert(alignof(U) <= 64);
+    constexpr index_t kSize = sizeof(U), kElement = sizeof(T);
+    return reinterpret_cast<U*>(take(ceil_div(count * kSize, kElement)));
+  }
   RNNFAST_INLINE index_t used() const { return used_; }
 
  private:

@@ -1,4 +1,4 @@
-// What a cell is: compile-time facts and two pure functions on a vector type V. No loop over time, no memory
+// What a cell is: compile-time facts and pure functions on a vector type V. No loop over time, no memory
 // layout.
 //
 //   name                  the cell's name in the registry
@@ -9,14 +9,33 @@
 //   kHiddenSum[g]         the sum that its hidden product adds to: mostly the same one; another where the gate
 //                         must see the products apart (GRU's n)
 //   kTape                 how many of the tape's kSums slots forward fills
-//   forward(sum, previous, next, tape)
-//                         sums and states of the step before -> states of this step; the tape is for backward
-//   backward(tape, previous, next, dnext, dsum, dprevious)
-//                         gradients of the new states -> gradients of the sums and, apart from what flows
-//                         through weight_hh, of the previous states
+//   kUnitWeights          weights per hidden unit that act on single units (peepholes); unit_weights[] names
+//                         the gates they act on
+//   kOutputState          the state that h is an output of (LSTM: c), or 0: `state` makes h as well. Layer norm
+//                         and the projection stand between such a state and h. kOutputSum is the sum that only
+//                         `output` reads
+//   kGatedSums            how many leading sums must be complete before the rest of the hidden product, whose
+//                         operand is gate(sum[0]) h (GRU with the reset gate before the product); 0: one product
+//
+//   state(sum, previous, unit, next, tape)
+//                         sums, states of the step before, unit weights -> new states; the tape is for backward
+//   output(tape, c)       h from the state it is an output of, or from that state's norm
+//   output_gradient(tape, c, dh, dc, dsum)
+//                         gradient of h -> of what `output` was given, and of sums that only it reads
+//   state_gradient(tape, previous, next, unit, dnext, dsum, dprevious, dunit)
+//                         gradients of the new states -> gradients of the sums, of the unit weights and, apart
+//                         from what flows through weight_hh, of the previous states. `next` holds h only
 //
 // The driver stores dsum over the tape's values, hence tape and sums have the same number of slots.
 // Derivatives are written from the outputs of the activations: sigmoid' = s (1 - s), tanh' = 1 - t^2.
 #pragma once
 
 #include "math/activations.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// Arrays of no elements are not C++: a cell without unit weights has room for one, which is never read.
+template <class Cell>
+constexpr int kUnitSlots = Cell::kUnitWeights > 0 ? Cell::kUnitWeights : 1;
+
+}  // namespace rnnfast::RNNFAST_ISA

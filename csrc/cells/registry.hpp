@@ -11,6 +11,7 @@ namespace rnnfast::RNNFAST_ISA {
 template <class... Cells>
 struct CellList {};
 
-using AllCells = CellList<VanillaRnn<Tanh>, VanillaRnn<Relu>, Lstm, Gru>;
+using AllCells = CellList<VanillaRnn<Tanh>, VanillaRnn<Relu>, Lstm<false, false>, Lstm<true, false>,
+                          Lstm<false, true>, Lstm<true, true>, Gru, GruResetBefore>;
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,5 +1,6 @@
 // Vanilla RNN (Elman 1990): h_t = phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), phi = tanh or relu.
-// Nothing is kept on the tape: both derivatives follow from h_t itself.
+// Nothing is kept on the tape: both derivatives follow from h_t itself. (Zoneout may have replaced h_t by
+// h_{t-1}; then the candidate's gradient is zero and its derivative does not matter.)
 #pragma once
 
 #include "cells/cell.hpp"
@@ -34,20 +35,24 @@ template <class Activation>
 struct VanillaRnn {
   static constexpr const char* name = Activation::kCellName;
   static constexpr int kGates = 1, kStates = 1, kSums = 1, kTape = 0;
+  static constexpr int kUnitWeights = 0, kOutputState = 0, kGatedSums = 0;
   static constexpr const char* gates[kGates] = {"h"};
   static constexpr const char* states[kStates] = {"h"};
+  static constexpr const char* unit_weights[] = {nullptr};
   static constexpr int kInputSum[kGates] = {0};
   static constexpr int kHiddenSum[kGates] = {0};
 
   template <class V>
-  static RNNFAST_INLINE void forward(const V (&sum)[kSums], const V (&)[kStates], V (&next)[kStates],
-                                     V (&)[kSums]) {
+  static RNNFAST_INLINE void state(const V (&sum)[kSums], const V (&)[kStates], const V (&)[1],
+                                   V (&next)[kStates], V (&)[kSums]) {
     next[0] = Activation::apply(sum[0]);
   }
 
   template <class V>
-  static RNNFAST_INLINE void backward(const V (&)[kSums], const V (&)[kStates], const V (&next)[kStates],
-                                      const V (&dnext)[kStates], V (&dsum)[kSums], V (&dprevious)[kStates]) {
+  static RNNFAST_INLINE void state_gradient(const V (&)[kSums], const V (&)[kStates],
+                                            const V (&next)[kStates], const V (&)[1],
+                                            const V (&dnext)[kStates], V (&dsum)[kSums],
+                                            V (&dprevious)[kStates], V (&)[1]) {
     dsum[0] = Activation::gradient(next[0], dnext[0]);
     dprevious[0] = V::zero();
   }

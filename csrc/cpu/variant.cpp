@@ -18,19 +18,19 @@ namespace {
 template <class Cell, class T>
 constexpr api::RecurrentKernels<T> recurrent_kernels() {
   return {
-      [](index_t inputs, index_t hidden) {
-        return ForwardWeights<Cell, T>{inputs, hidden}.size();
+      [](index_t inputs, index_t hidden, index_t projection) {
+        return ForwardWeights<Cell, T>{inputs, hidden, projection}.size();
       },
-      [](index_t inputs, index_t hidden) {
-        return BackwardWeights<Cell, T>{inputs, hidden}.size();
-      },
-      [](const api::RecurrentWeights<T>& weights) {
-        ForwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights);
+      [](index_t inputs, index_t hidden, index_t projection) {
+        return BackwardWeights<Cell, T>{inputs, hidden, projection}.size();
       },
       [](const api::RecurrentWeights<T>& weights) {
-        BackwardWeights<Cell, T>{weights.inputs, weights.hidden}.pack(weights);
+        ForwardWeights<Cell, T>{weights.inputs, weights.hidden, weights.projection}.pack(weights);
       },
-      [](index_t hidden) { return tape_stride<Cell, T>(hidden); },
+      [](const api::RecurrentWeights<T>& weights) {
+        BackwardWeights<Cell, T>{weights.inputs, weights.hidden, weights.projection}.pack(weights);
+      },
+      [](const api::RecurrentDims& dims) { return TapeRow<Cell, T>(dims).stride; },
       RecurrentForwardPass<Cell, T>::workspace,
       RecurrentBackwardPass<Cell, T>::workspace,
       RecurrentForwardPass<Cell, T>::run,
@@ -38,11 +38,24 @@ constexpr api::RecurrentKernels<T> recurrent_kernels() {
   };
 }
 
+// Layer norm needs the hidden product whole before the cell acts, and its joint form one sum per gate.
 template <class Cell>
 constexpr api::CellFacts facts() {
-  api::CellFacts facts{Cell::name, Cell::kGates, Cell::kSums, Cell::kStates, {}, {}};
+  constexpr bool kWhole = Cell::kGatedSums == 0;
+  api::CellFacts facts{Cell::name,
+                       Cell::kGates,
+                       Cell::kSums,
+                       Cell::kStates,
+                       Cell::kUnitWeights,
+                       kWhole,
+                       kWhole && Cell::kSums == Cell::kGates,
+                       Cell::kOutputState > 0,
+                       {},
+                       {},
+                       {}};
   for (int gate = 0; gate < Cell::kGates; ++gate) facts.gate_names[gate] = Cell::gates[gate];
   for (int state = 0; state < Cell::kStates; ++state) facts.state_names[state] = Cell::states[state];
+  for (int k = 0; k < Cell::kUnitWeights; ++k) facts.unit_weight_names[k] = Cell::unit_weights[k];
   return facts;
 }
 

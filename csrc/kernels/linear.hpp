@@ -43,9 +43,8 @@ class LinearPass {
     const Buffers buffers = lay_out(outputs, inputs, 0, arena);
     pack_by_rows(arguments.weight, outputs, 1, 1, inputs, kDenseWidth<T>, buffers.packed);
     fill_start(arguments.bias, outputs, buffers.start);
-    row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}},
-                   plain_rows(arguments.x, inputs), buffers.packed, buffers.start,
-                   plain_rows(arguments.y, outputs));
+    row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}}, {arguments.x, inputs},
+                   buffers.packed, buffers.start, {arguments.y, outputs});
   }
 
   static void backward(const api::LinearBackward<T>& arguments) {
@@ -55,12 +54,12 @@ class LinearPass {
     const Buffers buffers = lay_out(inputs, outputs, arguments.threads, arena);
     pack_by_columns(arguments.weight, inputs, outputs, kDenseWidth<T>, buffers.packed);
     fill_start(nullptr, inputs, buffers.start);
-    const Rows<const T> dy = plain_rows(arguments.dy, outputs);
+    const Rows<const T> dy{arguments.dy, outputs};
     row_product<T>(arguments.threads, arguments.rows, inputs, {1, {{0, outputs}}}, dy, buffers.packed,
-                   buffers.start, plain_rows(arguments.dx, inputs));
-    weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy,
-                       plain_rows(arguments.x, inputs), arguments.dweight, buffers.products);
-    if (arguments.dbias != nullptr) column_sums<T>(outputs, arguments.rows, dy, arguments.dbias);
+                   buffers.start, {arguments.dx, inputs});
+    weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy, {arguments.x, inputs},
+                       arguments.dweight, buffers.products, kFresh);
+    if (arguments.dbias != nullptr) column_sums<T>(outputs, arguments.rows, dy, arguments.dbias, kFresh);
   }
 };
 

@@ -9,6 +9,11 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+// Whether sums start from zero or go on from what their place holds (the gradients of a sequence whose steps
+// come in several portions are still one chain each).
+enum class Sums { kFresh, kContinued };
+constexpr Sums kFresh = Sums::kFresh;
+
 // C by two strides, of which one is 1.
 template <class T>
 class OuterProduct {
@@ -28,7 +33,7 @@ class OuterProduct {
   }
 
   static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
-                  const Rows<const T>& b, T* c, index_t m_stride, index_t n_stride, T* workspace) {
+                  const Rows<const T>& b, T* c, index_t m_stride, index_t n_stride, T* workspace, Sums sums) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -45,8 +50,9 @@ class OuterProduct {
           for (index_t column = 0; column < columns; column += kWidth) {
             for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
               tile<decltype(tile_rows)::value>(buffers.a + (first - m) * block, buffers.b + column * block,
-                                               block, k == 0, c + first * m_stride + (n + column) * n_stride,
-                                               m_stride, n_stride, columns - column);
+                                               block, sums == kFresh && k == 0,
+                                               c + first * m_stride + (n + column) * n_stride, m_stride,
+                                               n_stride, columns - column);
             });
           }
         }
@@ -139,7 +145,7 @@ class OuterProduct {
 // bits. Threads share the outputs.
 template <class T>
 void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const Rows<const T>& b, T* dweight, T* workspace) {
+                     const Rows<const T>& b, T* dweight, T* workspace, Sums sums) {
   using Product = OuterProduct<T>;
   const bool transposed = inputs < Product::kWidth && inputs < outputs;
   const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;
@@ -152,16 +158,16 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
     const parallel::Range own = parallel::share(outputs, parts, part, grain);
     T* memory = workspace + part * workspace_size;
     if (transposed) {
-      Product::run({0, inputs}, own, depth, b, a, dweight, 1, inputs, memory);
+      Product::run({0, inputs}, own, depth, b, a, dweight, 1, inputs, memory, sums);
     } else {
-      Product::run(own, {0, inputs}, depth, a, b, dweight, inputs, 1, memory);
+      Product::run(own, {0, inputs}, depth, a, b, dweight, inputs, 1, memory, sums);
     }
   });
 }
 
-// sums[c] = sum over k of row k [c], k ascending.
+// target[c] = sum over k of row k [c], k ascending.
 template <class T>
-void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* sums) {
+void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* target, Sums sums) {
   using V = Vec<T>;
   constexpr int kTogether =
       8;  // a whole cache line or more of every row, and enough chains to hide the latency of addition
@@ -169,19 +175,20 @@ void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* s
   for (; first + kTogether * V::kLanes <= columns; first += kTogether * V::kLanes) {
     V sum[kTogether];
     RNNFAST_UNROLL
-    for (int c = 0; c < kTogether; ++c) sum[c] = V::zero();
+    for (int c = 0; c < kTogether; ++c)
+      sum[c] = sums == kFresh ? V::zero() : V::load(target + first + c * V::kLanes);
     for (index_t k = 0; k < depth; ++k) {
       const T* row = rows.at(k) + first;
       RNNFAST_UNROLL
       for (int c = 0; c < kTogether; ++c) sum[c] = sum[c] + V::load(row + c * V::kLanes);
     }
     RNNFAST_UNROLL
-    for (int c = 0; c < kTogether; ++c) sum[c].store(sums + first + c * V::kLanes);
+    for (int c = 0; c < kTogether; ++c) sum[c].store(target + first + c * V::kLanes);
   }
   for (; first < columns; first += V::kLanes) {
-    V sum = V::zero();
+    V sum = sums == kFresh ? V::zero() : load_up_to(target + first, columns - first);
     for (index_t k = 0; k < depth; ++k) sum = sum + load_up_to(rows.at(k) + first, columns - first);
-    store_up_to(sum, sums + first, columns - first);
+    store_up_to(sum, target + first, columns - first);
   }
 }
 

@@ -18,29 +18,15 @@ constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 K
 // L2.
 constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
-// Rows numbered major * minor_count + minor (time-major rows of a sequence [N, T, F]: major t, minor n), read
-// from `data` by strides; the rows of one major number may lie elsewhere (h before the first step is the
-// initial state).
+// Rows at a fixed distance, or anywhere: given by a table of pointers.
 template <class T>
 struct Rows {
   T* data;
-  index_t minor_count, major_stride, minor_stride;
-  index_t major_shift = 0;  // -1: row `major` is read one major stride earlier
-  index_t other_major = -1, other_stride = 0;
-  T* other = nullptr;
+  index_t stride;
+  T* const* table = nullptr;
 
-  RNNFAST_INLINE T* at(index_t row) const {
-    const index_t major = row / minor_count, minor = row % minor_count;
-    if (major == other_major) return other + minor * other_stride;
-    return data + (major + major_shift) * major_stride + minor * minor_stride;
-  }
+  RNNFAST_INLINE T* at(index_t row) const { return table != nullptr ? table[row] : data + row * stride; }
 };
-
-// Contiguous rows.
-template <class T>
-RNNFAST_INLINE Rows<T> plain_rows(T* data, index_t length) {
-  return {data, 1, length, 0};
-}
 
 // Runs of columns of a row that take part in a product: gates of a cell that lie side by side form one.
 struct Segment {
@@ -144,10 +130,10 @@ RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) {
 }
 
 // finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start
-// from starts.data + r * starts.stride, which holds whole panels of columns.
+// from starts[r], which holds whole panels of columns.
 template <class T, class Finish>
 RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
-                               const T* packed, SumRows<const T> starts, Finish&& finish) {
+                               const T* packed, const T* const* starts, Finish&& finish) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
   constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
@@ -158,9 +144,8 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     // Lines of sums: one per row, or for one row alone one per panel.
     const bool together = count == 1 && column + kTogether * kWidth <= columns;
     const index_t lines = together ? kTogether : count;
-    const index_t start_stride = together ? kWidth : starts.stride;
     for (index_t line = 0; line < lines; ++line) {
-      const T* start = starts.data + column + line * start_stride;
+      const T* const start = together ? starts[0] + column + line * kWidth : starts[line] + column;
       for (int c = 0; c < kDenseVectors; ++c)
         V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
     }
@@ -199,13 +184,15 @@ void row_product(int threads, index_t count, index_t columns, const Segments& se
                                                                  : fitting;
     const T* rows[kRowBlock];
     T* outputs[kRowBlock];
+    const T* starts[kRowBlock];
+    for (const T*& row : starts) row = start;
     for (index_t begin = own.begin; begin < own.end; begin += block) {
       const index_t present = own.end - begin < block ? own.end - begin : block;
       for (index_t r = 0; r < present; ++r) {
         rows[r] = in.at(begin + r);
         outputs[r] = out.at(begin + r);
       }
-      dense_rows<T>(present, rows, columns, segments, packed, {start, 0},
+      dense_rows<T>(present, rows, columns, segments, packed, starts,
                     [&](index_t r, index_t column, Vec<T> sum) {
                       store_up_to(sum, outputs[r] + column, columns - column);
                     });

@@ -1,16 +1,18 @@
-// The scan driver, backward: every cell, both directions of time, float and double.
+// The scan driver, backward: every cell, both directions of time, every option, float and double.
 //
 //   for each step from the last to the first:
-//     dh_t    = dy_t + (what the cell passes on directly) + W_hh^T dsums_{t+1}
+//     dh_t    = dy_t + (what step t+1 passes on directly) + W_hh^T dsums_{t+1}
 //     dsums_t = cell gradient(dh_t, …), over the tape's gates, which are used up
-//   then one product each over all T N rows:
-//     dx = dsums W_ih,  dW_ih = dsums^T x,  dW_hh = dsums^T h_{t-1},  db = column sums of dsums
+//   then the products of recurrent_gradients.hpp over all rows
 //
 // The cell's gradient is the epilogue of the product with W_hh. Threads own disjoint samples in the scan and
-// disjoint outputs in the products, so no sum is ever divided.
+// disjoint outputs in the products, so no sum is ever divided. A sequence whose tape was not kept whole goes
+// segment by segment: forward once more, scan, products.
 #pragma once
 
-#include "kernels/recurrent_layout.hpp"
+#include "kernels/recurrent_cell_backward.hpp"
+#include "kernels/recurrent_forward.hpp"
+#include "kernels/recurrent_gradients.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -18,202 +20,324 @@ template <class Cell, class T>
 class RecurrentBackwardPass {
   using V = Vec<T>;
   using Weights = BackwardWeights<Cell, T>;
+  using Stretch = StretchGradients<Cell, T>;
+  using Forward = RecurrentForwardPass<Cell, T>;
+  using UnitSums = UnitGradients<Cell, T>;
+  using Block = BackwardBlock<Cell, T>;
+  using Cells = CellBackward<Cell, T>;
 
  public:
   using Arguments = api::RecurrentBackward<T>;
 
   static index_t workspace(const api::RecurrentDims& dims, int threads) {
     Arena<T> arena;
+    Schedule<T>::lay_out(dims, arena);
     lay_out(dims, threads, arena);
     return arena.used();
   }
 
   static void run(const Arguments& arguments) {
     const FlushDenormals flush;
-    const RecurrentBackwardPass pass(arguments);
-    pass.scan_all();
-    if (arguments.dx.data != nullptr) pass.input_gradient();
-    pass.weight_gradients();
+    const api::RecurrentDims& dims = arguments.call.dims;
+    Arena<T> arena(arguments.workspace);
+    const Schedule<T> schedule(arguments.call, Schedule<T>::lay_out(dims, arena));
+    const Buffers buffers = lay_out(dims, arguments.call.threads, arena);
+    begin(arguments, schedule, buffers);
+    const index_t segments = dims.segments();
+    for (index_t segment = segments; segment >= 0; --segment) {
+      // Behind the last segment comes an empty stretch, from which the sums start.
+      const index_t first = segment * dims.segment, end = first + dims.segment;
+      const parallel::Range steps{segment == segments ? dims.steps : first,
+                                  segment == segments || end > dims.steps ? dims.steps : end};
+      if (dims.segment < dims.steps && segment < segments) recompute(arguments, schedule, buffers, steps);
+      scan_all(arguments, schedule, buffers, steps);
+      Stretch(arguments, schedule, buffers.stretch, steps, segment == segments ? kFresh : Sums::kContinued)
+          .run();
+    }
+    end(arguments, buffers);
   }
 
  private:
   struct Buffers {
     T* dstate[api::kMostStates];  // rows: gradients of the states, as far as they do not come through W_hh
-    T* zeros;                     // one padded row, for an absent initial h and the start of dx
-    T* products;                  // packing space of every thread
+    T* doperand;                  // rows: gradient of h' so far, where it is not all from one product
+    T *lines, *dsum;              // of one block of rows: gradient of h; one row for every thread
+    T* zoneout;                   // of one block of rows: masks of every state
+    T* unit_sums;
+    typename Stretch::Buffers stretch;
+    typename Forward::Buffers forward;
   };
 
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
     Buffers buffers{};
+    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.hidden);
     for (int s = 0; s < Cell::kStates; ++s)
-      buffers.dstate[s] = arena.take(dims.batch * state_stride<T>(dims.hidden));
-    buffers.zeros = arena.take(zeros(dims));
-    buffers.products = arena.take(threads * OuterProduct<T>::workspace());
+      buffers.dstate[s] = arena.take(dims.batch * state_stride<T>(dims.state_size(s)));
+    buffers.doperand = arena.take(Cell::kGatedSums > 0 ? dims.batch * units : 0);
+    buffers.lines = arena.take(block * units);
+    buffers.dsum = arena.take(threads * units);
+    buffers.zoneout = arena.take(block * Cell::kStates * units);
+    buffers.unit_sums = arena.take(UnitSums::size(dims));
+    buffers.stretch = Stretch::lay_out(dims, threads, arena);
+    if (dims.segment < dims.steps) buffers.forward = Forward::lay_out(dims, threads, arena);
     return buffers;
   }
 
-  static index_t zeros(const api::RecurrentDims& dims) {
-    return round_up(dims.inputs > dims.hidden ? dims.inputs : dims.hidden, kDenseWidth<T>);
+  static void begin(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers) {
+    const api::RecurrentDims& dims = arguments.call.dims;
+    for (index_t unit = 0; unit < UnitSums::size(dims); ++unit) buffers.unit_sums[unit] = T(0);
+    const index_t most = dims.inputs > dims.hidden ? dims.inputs : dims.hidden;
+    for (index_t unit = 0; unit < state_stride<T>(most); ++unit) buffers.stretch.zeros[unit] = T(0);
+    for (index_t n = 0; n < dims.batch; ++n) {
+      for (int s = 0; s < Cell::kStates; ++s) {
+        const index_t size = dims.state_size(s), stride = state_stride<T>(size);
+        const T* from = arguments.dfinal_state[s];
+        for (index_t unit = 0; unit < stride; ++unit) {
+          buffers.dstate[s][n * stride + unit] =
+              from != nullptr && unit < size ? from[n * size + unit] : T(0);
+        }
+        for (index_t unit = 0; arguments.dreset_state[s] != nullptr && unit < size; ++unit)
+          arguments.dreset_state[s][n * size + unit] = T(0);
+      }
+      for (index_t t = schedule.length(n); arguments.dx.data != nullptr && t < dims.steps; ++t) {
+        for (index_t k = 0; k < dims.inputs; ++k) arguments.dx.at(n, t)[k] = T(0);
+      }
+    }
   }
 
-  explicit RecurrentBackwardPass(const Arguments& arguments)
-      : arguments_(arguments),
-        dims_(arguments.dims),
-        weights_{dims_.inputs, dims_.hidden},
-        order_{dims_.steps, arguments.reverse},
-        stride_(state_stride<T>(dims_.hidden)),
-        row_(tape_stride<Cell, T>(dims_.hidden)) {
-    Arena<T> arena(arguments.workspace);
-    buffers_ = lay_out(dims_, arguments.threads, arena);
-    for (index_t k = 0; k < zeros(dims_); ++k) buffers_.zeros[k] = T(0);
+  static void end(const Arguments& arguments, const Buffers& buffers) {
+    const api::RecurrentDims& dims = arguments.call.dims;
+    for (int s = 0; s < Cell::kStates; ++s) {
+      const index_t size = dims.state_size(s), stride = state_stride<T>(size);
+      for (index_t n = 0; n < dims.batch; ++n) {
+        for (index_t unit = 0; unit < size; ++unit)
+          arguments.dstate[s][n * size + unit] = buffers.dstate[s][n * stride + unit];
+      }
+    }
+    UnitSums::finish(dims, buffers.unit_sums, arguments.gradients.unit);
   }
 
-  // Row of the gradients of the sums of sample n at time t.
-  T* dsums(index_t n, index_t t) const { return arguments_.tape_gates + (t * dims_.batch + n) * row_; }
-
-  // State s of sample n before step `step` runs.
-  const T* state_before(int s, index_t n, index_t step) const {
-    if (step == 0)
-      return arguments_.state[s] == nullptr ? buffers_.zeros : arguments_.state[s] + n * dims_.hidden;
-    return state_after(s, n, step - 1);
-  }
-  const T* state_after(int s, index_t n, index_t step) const {
-    const index_t t = order_.at(step);
-    if (s == 0) return arguments_.y.at(n, t);
-    return arguments_.tape_states + ((t * dims_.batch + n) * (Cell::kStates - 1) + s - 1) * dims_.hidden;
+  // The tape of some steps, as forward would have left it.
+  static void recompute(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
+                        parallel::Range steps) {
+    api::RecurrentForward<T> forward{};
+    forward.call = arguments.call;
+    forward.tape = arguments.tape;
+    forward.checkpoints = const_cast<T*>(arguments.checkpoints);  // read only: `before` is given
+    Forward::run(forward, schedule, buffers.forward, steps, &arguments.y);
   }
 
-  double scan_operations() const {
-    return 2.0 * static_cast<double>(dims_.batch * dims_.steps) *
-           static_cast<double>(Cell::kGates * dims_.hidden) * static_cast<double>(dims_.hidden);
-  }
-
-  void scan_all() const {
-    const int parts = parallel::worthwhile_parts(arguments_.threads, scan_operations(),
-                                                 ceil_div(dims_.batch, DenseProduct<T>::kRows));
+  static void scan_all(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
+                       parallel::Range steps) {
+    const api::RecurrentDims& dims = arguments.call.dims;
+    const double operations = 2.0 * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
+                              static_cast<double>(Cell::kGates * dims.hidden) *
+                              static_cast<double>(dims.outputs());
+    const int parts =
+        parallel::worthwhile_parts(arguments.call.threads, operations, ceil_div(dims.batch, kGroupRows));
     parallel::for_each_part(parts, [&](int part) {
       const FlushDenormals flush;
-      scan(parallel::share(dims_.batch, parts, part, DenseProduct<T>::kRows));
+      RecurrentBackwardPass(arguments, schedule, buffers, steps, {part, parts}).scan();
     });
   }
 
-  void scan(parallel::Range samples) const {
-    for (int s = 0; s < Cell::kStates; ++s) {
-      for (index_t n = samples.begin; n < samples.end; ++n) {
-        const T* from = arguments_.dfinal_state[s] == nullptr ? buffers_.zeros
-                                                              : arguments_.dfinal_state[s] + n * dims_.hidden;
-        T* to = buffers_.dstate[s] + n * stride_;
-        for (index_t unit = 0; unit < stride_; ++unit) to[unit] = unit < dims_.hidden ? from[unit] : T(0);
+  RecurrentBackwardPass(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
+                        parallel::Range steps, OwnPositions own)
+      : arguments_(arguments),
+        call_(arguments.call),
+        dims_(call_.dims),
+        schedule_(schedule),
+        buffers_(buffers),
+        steps_(steps),
+        own_(own),
+        weights_{dims_.inputs, dims_.hidden, dims_.projection},
+        row_(dims_),
+        units_(state_stride<T>(dims_.hidden)),
+        split_(dims_.layer_norm == api::LayerNorm::kSplit),
+        cell_(arguments, buffers.unit_sums, buffers.dsum + own.part * units_) {}
+
+  index_t stride(int s) const { return state_stride<T>(dims_.state_size(s)); }
+  T* dstate(int s, index_t n) const { return buffers_.dstate[s] + n * stride(s); }
+  T* tape(index_t step, index_t position) const {
+    return arguments_.tape + (schedule_.row(step, position) - schedule_.row(steps_.end - 1, 0)) * row_.stride;
+  }
+
+  void scan() const {
+    for (index_t step = steps_.end; step >= steps_.begin && steps_.begin < steps_.end; --step) {
+      const bool last = step == steps_.begin;
+      const index_t with = step == steps_.end ? 0 : own_.below(schedule_.active(step));
+      const index_t all = last ? with : own_.below(schedule_.active(step - 1));
+      through_hidden_weights(step, 0, with, true, last);
+      through_hidden_weights(step, with, all, false, last);
+    }
+  }
+
+  // The gradient of h before step `step` for own samples begin … end - 1: what was passed on directly, plus, for
+  // samples that run at that step, W_hh^T times the gradients of its sums. It goes into the cell's gradient of
+  // the step before, or waits in its row where that step is not of this stretch (`last`).
+  void through_hidden_weights(index_t step, index_t begin, index_t end, bool product, bool last) const {
+    Block block;
+    const T* starts[kRowBlock];
+    const bool apart =
+        call_.hidden_mask != nullptr || Cell::kGatedSums > 0;  // from what is passed on directly
+    const Segments segments = split_ ? input_segments<Cell>(dims_.hidden)
+                                     : hidden_segments<Cell>(dims_.hidden, 0, Weights::kFirstGates);
+    const Cells cell = cell_;
+    for (index_t first = begin; first < end; first += kRowBlock) {
+      begin_block(block, step, first, end, product, last);
+      for (index_t r = 0; r < block.count; ++r) {
+        starts[r] = !apart                 ? block.dstate[0][r]
+                    : Cell::kGatedSums > 0 ? buffers_.doperand + block.n[r] * units_
+                                           : buffers_.stretch.zeros;
+      }
+      const auto arrived = [&](index_t r, index_t unit, V dh) {
+        const index_t left = dims_.outputs() - unit;
+        if (apart && product) {
+          const T* const mask = call_.hidden_mask;
+          if (mask != nullptr) dh = dh * load_up_to(mask + block.n[r] * dims_.outputs() + unit, left);
+          dh = V::load(block.dstate[0][r] + unit) + dh;
+        }
+        if (block.cut[r]) {
+          add_to_reset(0, block.n[r], unit, dh);
+          dh = V::zero();
+        }
+        if (last) return dh.store(block.dstate[0][r] + unit);
+        cell.act(block, r, unit, left, dh);
+      };
+      if (product) {
+        dense_rows<T>(block.count, block.sums, dims_.outputs(), segments,
+                      arguments_.packed + weights_.hidden_offset(), starts, arrived);
+      } else {
+        for (index_t r = 0; r < block.count; ++r) {
+          for (index_t unit = 0; unit < dims_.outputs(); unit += V::kLanes)
+            arrived(r, unit, V::load(block.dstate[0][r] + unit));
+        }
+      }
+      if (last) continue;
+      if (dims_.projection > 0) through_projection(block);
+      if (dims_.layer_norm != api::LayerNorm::kNone) {
+        for (index_t r = 0; r < block.count; ++r) cell.act_normalised(block, r);
+      }
+      if constexpr (Cell::kGatedSums > 0) through_gate(block);
+    }
+  }
+
+  // Own samples first … before the step `step`, and the step before it unless this one is the stretch's `last`.
+  void begin_block(Block& block, index_t step, index_t first, index_t end, bool product, bool last) const {
+    block.count = end - first < kRowBlock ? end - first : kRowBlock;
+    const index_t acting = step - 1, sums = split_ ? row_.second : 0;
+    T* const behind = product ? tape(step, 0) + sums : nullptr;
+    T* const taped = last ? nullptr : tape(acting, 0);
+    T* const earlier = last || acting == steps_.begin ? nullptr : tape(acting - 1, 0);
+    for (index_t r = 0; r < block.count; ++r) {
+      const index_t position = own_.at(first + r), n = schedule_.sample(position);
+      block.n[r] = n;
+      block.group[r] = position / kGroupRows;
+      if (product) block.sums[r] = behind + position * row_.stride;
+      for (int s = 0; s < Cell::kStates; ++s) block.dstate[s][r] = dstate(s, n);
+      block.cut[r] = product && schedule_.cut_before(n, step);
+      if (block.cut[r]) cut_other_states(n);
+      if (last) continue;
+      const index_t t = schedule_.time(n, acting);
+      block.tape[r] = taped + position * row_.stride;
+      block.h[r] = arguments_.y.at(n, t);
+      block.dy[r] = arguments_.dy.data == nullptr ? nullptr : arguments_.dy.at(n, t);
+      const bool cut = schedule_.cut_before(n, acting);
+      for (int s = 0; s < Cell::kStates; ++s) {
+        const bool on_tape = s > 0 && !cut && earlier != nullptr;
+        block.previous[s][r] = on_tape
+                                   ? earlier + position * row_.stride + row_.states + (s - 1) * dims_.hidden
+                                   : state_before(s, n, acting, cut);
+      }
+      block.operand[r] = call_.hidden_mask != nullptr ? block.tape[r] + row_.operand : block.previous[0][r];
+      const index_t place = own_.part * kRowBlock + r;
+      block.line[r] = buffers_.lines + place * units_;
+      for (int s = 0; call_.zoneout.training && s < Cell::kStates; ++s) {
+        block.zoneout[s][r] = buffers_.zoneout + (place * Cell::kStates + s) * units_;
+        if (call_.zoneout.rate[s] > 0) {
+          random_row<T>(call_.zoneout.key[s], n, t, dims_.state_size(s), call_.zoneout.rate[s], T(1), T(0),
+                        block.zoneout[s][r]);
+        }
       }
     }
-    for (index_t step = dims_.steps; step >= 0; --step) through_hidden_weights(samples, step);
+  }
+
+  void cut_other_states(index_t n) const {
     for (int s = 1; s < Cell::kStates; ++s) {
-      for (index_t n = samples.begin; n < samples.end; ++n) {
-        const T* from = buffers_.dstate[s] + n * stride_;
-        for (index_t unit = 0; unit < dims_.hidden; ++unit)
-          arguments_.dstate[s][n * dims_.hidden + unit] = from[unit];
+      for (index_t unit = 0; unit < dims_.hidden; unit += V::kLanes) {
+        add_to_reset(s, n, unit, V::load(dstate(s, n) + unit));
+        V::zero().store(dstate(s, n) + unit);
       }
     }
   }
 
-  // The gradient of h before step `step`: what was passed on directly, plus W_hh^T times the gradients of
-  // that step's sums (behind the last step there are none). It goes into the cell's gradient of the step
-  // before, or is that of the initial state.
-  void through_hidden_weights(parallel::Range samples, index_t step) const {
-    Segments segments = hidden_segments<Cell>(dims_.hidden);
-    if (step == dims_.steps) segments.count = 0;
-    const index_t t = step == dims_.steps ? 0 : order_.at(step);
-    const T* rows[kRowBlock];
-    for (index_t first = samples.begin; first < samples.end; first += kRowBlock) {
-      const index_t count = samples.end - first < kRowBlock ? samples.end - first : kRowBlock;
-      for (index_t r = 0; r < count; ++r) rows[r] = dsums(first + r, t);
-      dense_rows<T>(count, rows, dims_.hidden, segments, arguments_.packed + weights_.hidden_offset(),
-                    {buffers_.dstate[0] + first * stride_, stride_}, [&](index_t r, index_t unit, V dh) {
-                      if (step > 0) {
-                        act(first + r, step - 1, unit, dh);
-                      } else {
-                        store_up_to(dh, arguments_.dstate[0] + (first + r) * dims_.hidden + unit,
-                                    dims_.hidden - unit);
-                      }
-                    });
+  // State s of sample n before a step, as the step saw it, where it is not on the tape of this stretch.
+  const T* state_before(int s, index_t n, index_t step, bool cut) const {
+    const T* from = nullptr;
+    if (cut) {
+      from = call_.reset_state[s];
+    } else if (step == 0) {
+      from = call_.state[s] == nullptr ? nullptr : call_.state[s] + n * dims_.state_size(s);
+    } else if (s == 0) {
+      from = arguments_.y.at(n, schedule_.time(n, step - 1));
+    } else {
+      const index_t row = step / dims_.segment * (Cell::kStates - 1) + s - 1;
+      from = arguments_.checkpoints + (row * dims_.batch + n) * dims_.hidden;
     }
+    return from == nullptr ? buffers_.stretch.zeros : from;
   }
 
-  // The cell's gradient on one sample and one vector of units.
-  RNNFAST_INLINE void act(index_t n, index_t step, index_t unit, V dh) const {
-    const index_t left = dims_.hidden - unit;
-    const index_t t = order_.at(step);
-    const auto load = [left](const T* from) { return load_up_to(from, left); };
-    V tape[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], dnext[Cell::kStates],
-        dsum[Cell::kSums], dprevious[Cell::kStates];
-    T* const row = dsums(n, t) + unit;
-    for (int s = 0; s < Cell::kSums; ++s)
-      tape[s] = s < Cell::kTape ? load(row + s * dims_.hidden) : V::zero();
-    for (int s = 0; s < Cell::kStates; ++s) {
-      previous[s] = load(state_before(s, n, step) + unit);
-      next[s] = load(state_after(s, n, step) + unit);
+  RNNFAST_INLINE void add_to_reset(int s, index_t n, index_t unit, V gradient) const {
+    if (arguments_.dreset_state[s] == nullptr) return;
+    const index_t size = dims_.state_size(s), left = size - unit;
+    T* const to = arguments_.dreset_state[s] + n * size + unit;
+    store_up_to(load_up_to(to, left) + gradient, to, left);
+  }
+
+  // dm = W_hr^T dh, then the cell.
+  void through_projection(const Block& block) const {
+    const Cells cell = cell_;
+    const T *rows[kRowBlock], *starts[kRowBlock];
+    for (index_t r = 0; r < block.count; ++r) {
+      rows[r] = block.tape[r] + row_.dprojected;
+      starts[r] = buffers_.stretch.zeros;
     }
-    dnext[0] = arguments_.dy.data == nullptr ? dh : dh + load(arguments_.dy.at(n, t) + unit);
-    for (int s = 1; s < Cell::kStates; ++s) dnext[s] = V::load(buffers_.dstate[s] + n * stride_ + unit);
-    Cell::backward(tape, previous, next, dnext, dsum, dprevious);
-    for (int s = 0; s < Cell::kSums; ++s) store_up_to(dsum[s], row + s * dims_.hidden, left);
-    for (int s = 0; s < Cell::kStates; ++s) dprevious[s].store(buffers_.dstate[s] + n * stride_ + unit);
+    dense_rows<T>(block.count, rows, dims_.hidden, {1, {{0, dims_.projection}}},
+                  arguments_.packed + weights_.projection_offset(), starts,
+                  [&](index_t r, index_t unit, V dm) { cell.act_unprojected(block, r, unit, dm); });
   }
 
-  // The gradients of the sums as T N rows, from some column on.
-  Rows<const T> dsum_rows(index_t column) const {
-    return plain_rows<const T>(arguments_.tape_gates + column, row_);
-  }
-
-  // dx[n, t] = dsums[n, t] W_ih
-  void input_gradient() const {
-    row_product<T>(arguments_.threads, dims_.batch * dims_.steps, dims_.inputs,
-                   input_segments<Cell>(dims_.hidden), dsum_rows(0), arguments_.packed, buffers_.zeros,
-                   {arguments_.dx.data, dims_.batch, arguments_.dx.time_stride, arguments_.dx.batch_stride});
-  }
-
-  void weight_gradients() const {
-    const index_t rows = dims_.batch * dims_.steps;
-    const Rows<const T> inputs{arguments_.x.data, dims_.batch, arguments_.x.time_stride,
-                               arguments_.x.batch_stride};
-    const auto sums_of = [&](const Segments& segments, index_t width, const Rows<const T>& operands,
-                             T* dweight, T* dbias) {
-      for (int s = 0; s < segments.count; ++s) {
-        const Segment& segment = segments.segment[s];
-        weight_gradient<T>(arguments_.threads, segment.depth, width, rows, dsum_rows(segment.offset),
-                           operands, dweight, buffers_.products);
-        dweight += segment.depth * width;
-        if (dbias == nullptr) continue;
-        column_sums<T>(segment.depth, rows, dsum_rows(segment.offset), dbias);
-        dbias += segment.depth;
-      }
-    };
-    sums_of(input_segments<Cell>(dims_.hidden), dims_.inputs, inputs, arguments_.dweight_ih,
-            arguments_.dbias_ih);
-    constexpr bool kSameBias = side_by_side<Cell>(Cell::kHiddenSum);  // both biases add to the same sums
-    sums_of(hidden_segments<Cell>(dims_.hidden), dims_.hidden, hidden_rows(), arguments_.dweight_hh,
-            kSameBias ? nullptr : arguments_.dbias_hh);
-    if (!kSameBias || arguments_.dbias_hh == nullptr) return;
-    for (index_t column = 0; column < Cell::kGates * dims_.hidden; ++column)
-      arguments_.dbias_hh[column] = arguments_.dbias_ih[column];
-  }
-
-  // h before each step: y one step earlier in the order of steps, and the initial state before the first.
-  Rows<const T> hidden_rows() const {
-    const bool given = arguments_.state[0] != nullptr;
-    return {arguments_.y.data,           dims_.batch,
-            arguments_.y.time_stride,    arguments_.y.batch_stride,
-            arguments_.reverse ? 1 : -1, order_.at(0),
-            given ? dims_.hidden : 0,    given ? arguments_.state[0] : buffers_.zeros};
+  // d(gate h') = W_hh^T dsums of the gates behind the gate, then the gate.
+  void through_gate(const Block& block) const {
+    const T *rows[kRowBlock], *starts[kRowBlock];
+    for (index_t r = 0; r < block.count; ++r) {
+      rows[r] = block.tape[r];
+      starts[r] = buffers_.stretch.zeros;
+    }
+    const Segments behind = hidden_segments<Cell>(dims_.hidden, Weights::kFirstGates, Cell::kGates);
+    dense_rows<T>(block.count, rows, dims_.hidden, behind, arguments_.packed + weights_.gated_offset(),
+                  starts, [&](index_t r, index_t unit, V doperand) {
+                    const index_t left = dims_.hidden - unit;
+                    const V gate = load_up_to(block.tape[r] + unit, left);
+                    V dsum;
+                    Cell::gate_gradient(gate, load_up_to(block.operand[r] + unit, left), doperand, dsum);
+                    store_up_to(dsum, block.tape[r] + unit, left);
+                    doperand.store(buffers_.doperand + block.n[r] * units_ + unit);
+                  });
   }
 
   const Arguments& arguments_;
-  const api::RecurrentDims dims_;
+  const api::RecurrentCall<T>& call_;
+  const api::RecurrentDims& dims_;
+  const Schedule<T>& schedule_;
+  const Buffers& buffers_;
+  const parallel::Range steps_;
+  const OwnPositions own_;
   const Weights weights_;
-  const StepOrder order_;
-  const index_t stride_;
-  const index_t row_;
-  Buffers buffers_;
+  const TapeRow<Cell, T> row_;
+  const index_t units_;
+  const bool split_;
+  const Cells cell_;
 };
 
 }  // namespace rnnfast::RNNFAST_ISA

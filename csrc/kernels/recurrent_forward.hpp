@@ -1,14 +1,18 @@
-// The scan driver, forward: every cell, both directions of time, float and double.
+// The scan driver, forward: every cell, both directions of time, every option, float and double.
 //
-//   for each step: sums = start + W_ih x_t + W_hh h_{t-1};  (states, tape) = cell(sums, states)
+//   for each step: sums = start + W_ih x_t + W_hh h';  (candidates, tape) = cell(sums, states);
+//                  states = zoneout(states, candidates)
 //
 // A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and
-// L1, and the cell acts on them there; only h, the other states and the tape are stored. Threads own disjoint
-// samples for the whole sequence and never wait for each other. The input product is made with the step or
-// beforehand for many steps; the sums are the same chains.
+// L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options that
+// need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples for the
+// whole sequence and never wait for each other. The input product is made with the step or beforehand for many
+// steps; the sums are the same chains.
 #pragma once
 
-#include "kernels/recurrent_layout.hpp"
+#include "kernels/random.hpp"
+#include "kernels/recurrent_cell_forward.hpp"
+#include "kernels/recurrent_lines.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -18,228 +22,357 @@ class RecurrentForwardPass {
   using Panel = ForwardPanel<Cell>;
   using Weights = ForwardWeights<Cell, T>;
   using Product = PanelProduct<T, Panel::kColumns>;
+  using Lines = SumLines<Cell, T>;
+  using Block = ForwardBlock<Cell, T>;
   static constexpr index_t kSumRow = Panel::kSums * V::kLanes;  // sums of one sample and one panel
 
  public:
   using Arguments = api::RecurrentForward<T>;
 
-  static index_t workspace(const api::RecurrentDims& dims) {
+  struct Buffers {
+    T* hidden[2];                // rows of h: of the step before, and of this step
+    T* state[api::kMostStates];  // rows of the other states, updated in place
+    typename Lines::Buffers lines;
+    T *operand, *gated;        // of one block of rows: operands of the hidden products
+    T *zoneout, *unprojected;  // of one block of rows: masks of every state; what is projected
+    T* candidate;              // one row: a state before its norm
+    T* zeros;                  // one row
+  };
+
+  static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
+    Buffers buffers{};
+    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.hidden);
+    for (T*& rows : buffers.hidden) rows = arena.take(dims.batch * state_stride<T>(dims.outputs()));
+    for (int s = 1; s < Cell::kStates; ++s) buffers.state[s] = arena.take(dims.batch * units);
+    buffers.lines = Lines::lay_out(dims, threads, arena);
+    buffers.operand = arena.take(dims.masked ? block * units : 0);
+    buffers.gated = arena.take(Cell::kGatedSums > 0 ? block * units : 0);
+    buffers.zoneout = arena.take(block * Cell::kStates * units);
+    buffers.unprojected = arena.take(dims.projection > 0 ? block * units : 0);
+    buffers.candidate = arena.take(threads * units);
+    buffers.zeros = arena.take(units);
+    return buffers;
+  }
+
+  static index_t workspace(const api::RecurrentDims& dims, int threads) {
     Arena<T> arena;
-    lay_out(dims, arena);
+    Schedule<T>::lay_out(dims, arena);
+    lay_out(dims, threads, arena);
     return arena.used();
   }
 
   static void run(const Arguments& arguments) {
-    const api::RecurrentDims& dims = arguments.dims;
-    const double operations = 2.0 * static_cast<double>(dims.batch * dims.steps) *
+    const api::RecurrentCall<T>& call = arguments.call;
+    Arena<T> arena(arguments.workspace);
+    const Schedule<T> schedule(call, Schedule<T>::lay_out(call.dims, arena));
+    run(arguments, schedule, lay_out(call.dims, call.threads, arena), {0, call.dims.steps}, nullptr);
+  }
+
+  // Steps begin … end - 1. With `before`, h of every step, they are run once more for their tape alone; the
+  // other states before them are those of arguments.checkpoints.
+  static void run(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
+                  parallel::Range steps, const api::Sequence<const T>* before) {
+    const api::RecurrentDims& dims = arguments.call.dims;
+    const double operations = 2.0 * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
                               static_cast<double>(Cell::kGates * dims.hidden) *
-                              static_cast<double>(dims.inputs + dims.hidden);
+                              static_cast<double>(dims.inputs + dims.outputs());
     const int parts =
-        parallel::worthwhile_parts(arguments.threads, operations, ceil_div(dims.batch, Product::kRows));
+        parallel::worthwhile_parts(arguments.call.threads, operations, ceil_div(dims.batch, kGroupRows));
+    for (index_t unit = 0; unit < state_stride<T>(dims.hidden); ++unit) buffers.zeros[unit] = T(0);
     parallel::for_each_part(parts, [&](int part) {
       const FlushDenormals flush;
-      RecurrentForwardPass(arguments, parallel::share(dims.batch, parts, part, Product::kRows)).scan();
+      RecurrentForwardPass(arguments, schedule, buffers, steps, before, {part, parts}).scan();
     });
   }
 
  private:
-  struct Buffers {
-    T* hidden[2];                // rows of h: of the step before, and of this step
-    T* state[api::kMostStates];  // rows of the other states, updated in place
-    T* input_sums;               // sums after the input products of some steps
-  };
-
-  static Buffers lay_out(const api::RecurrentDims& dims, Arena<T>& arena) {
-    Buffers buffers{};
-    const index_t rows = dims.batch * state_stride<T>(dims.hidden);
-    for (T*& hidden : buffers.hidden) hidden = arena.take(rows);
-    for (int s = 1; s < Cell::kStates; ++s) buffers.state[s] = arena.take(rows);
-    if (separate_input(dims))
-      buffers.input_sums = arena.take(steps_at_once(dims) * dims.batch * sums_of_step(dims));
-    return buffers;
-  }
-
-  // With few samples a product over many steps reads W_ih far less often than one per step.
-  static bool separate_input(const api::RecurrentDims& dims) {
-    return dims.batch < 2 * Product::kRows && dims.inputs > 2 && dims.steps > 1;
-  }
-  static index_t steps_at_once(const api::RecurrentDims& dims) {
-    const index_t steps = dims.batch > 0 ? kRowBlock / dims.batch : 1;
-    return steps < dims.steps ? steps : dims.steps;
-  }
-  static index_t sums_of_step(const api::RecurrentDims& dims) {
-    return Weights{dims.inputs, dims.hidden}.panels() * kSumRow;
-  }
-
-  RecurrentForwardPass(const Arguments& arguments, parallel::Range samples)
+  RecurrentForwardPass(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
+                       parallel::Range steps, const api::Sequence<const T>* before, OwnPositions own)
       : arguments_(arguments),
-        dims_(arguments.dims),
-        samples_(samples),
-        own_(samples.end - samples.begin),
-        weights_{dims_.inputs, dims_.hidden},
-        stride_(state_stride<T>(dims_.hidden)) {
-    Arena<T> arena(arguments.workspace);
-    buffers_ = lay_out(dims_, arena);
+        call_(arguments.call),
+        dims_(call_.dims),
+        schedule_(schedule),
+        steps_(steps),
+        before_(before),
+        own_(own),
+        weights_{dims_.inputs, dims_.hidden, dims_.projection},
+        tape_row_(dims_),
+        lines_(call_, buffers.lines, own.part),
+        units_(state_stride<T>(dims_.hidden)),
+        block_of_part_(own.part * kRowBlock),
+        with_options_(arguments.checkpoints != nullptr || call_.resets.data != nullptr ||
+                      call_.hidden_mask != nullptr || call_.zoneout.training || dims_.projection > 0),
+        buffers_(buffers) {}
+
+  index_t stride(int s) const { return s == 0 ? state_stride<T>(dims_.outputs()) : units_; }
+  T* state_row(int s, index_t n) const {
+    return (s == 0 ? buffers_.hidden[0] : buffers_.state[s]) + n * stride(s);
+  }
+  T* checkpoint(int s, index_t n, index_t step) const {
+    const index_t row = step / dims_.segment * (Cell::kStates - 1) + s - 1;
+    return arguments_.checkpoints + (row * dims_.batch + n) * dims_.hidden;
+  }
+  T* tape(index_t step, index_t position) const {
+    if (arguments_.tape == nullptr) return nullptr;
+    return arguments_.tape +
+           (schedule_.row(step, position) - schedule_.row(steps_.end - 1, 0)) * tape_row_.stride;
   }
 
   void scan() {
-    if (own_ == 0) return;
-    load_states();
-    const StepOrder order{dims_.steps, arguments_.reverse};
-    const bool separate = separate_input(dims_);
-    const index_t chunk = separate ? steps_at_once(dims_) : dims_.steps;
-    for (index_t begin = 0; begin < dims_.steps; begin += chunk) {
-      const index_t end = begin + chunk < dims_.steps ? begin + chunk : dims_.steps;
-      if (separate) input_products(order, begin, end);
-      for (index_t step = begin; step < end; ++step) {
-        for (index_t first = 0; first < own_; first += kRowBlock) {
-          const index_t count = own_ - first < kRowBlock ? own_ - first : kRowBlock;
-          run_step(order.at(step), samples_.begin + first, count,
-                   separate ? own_input_sums() + (step - begin) * own_ * sums_of_step(dims_) : nullptr);
-        }
-        T* const written = buffers_.hidden[1];
-        buffers_.hidden[1] = buffers_.hidden[0];
-        buffers_.hidden[0] = written;
-      }
+    const index_t own = own_.below(schedule_.active(-1));
+    for (index_t i = 0; i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
+    for (index_t step = steps_.begin; step < steps_.end;) {
+      const index_t active = own_.below(schedule_.active(step));
+      if (active == 0) return;
+      // With few samples a product over many steps reads W_ih far less often than one per step.
+      const index_t left = steps_.end - step, fitting = kRowBlock / active;
+      const bool few = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > 2);
+      const index_t together = !few || fitting < 2 ? 1 : fitting < left ? fitting : left;
+      index_t first_line[kRowBlock] = {-1};
+      if (together > 1) input_lines(step, together, first_line);
+      for (index_t s = 0; s < together; ++s) run_step(step + s, first_line[s]);
+      step += together;
     }
-    store_states();
   }
 
-  T* state_row(int s, index_t n) const {
-    return (s == 0 ? buffers_.hidden[0] : buffers_.state[s]) + n * stride_;
-  }
-
-  void load_states() {
+  // The states before the first step; what a sample without steps returns; zeros on the padding.
+  void begin_sample(index_t n) {
+    const index_t length = schedule_.length(n), step = steps_.begin;
+    if (before_ != nullptr && length <= step) return;
     for (int s = 0; s < Cell::kStates; ++s) {
-      for (index_t n = samples_.begin; n < samples_.end; ++n) {
-        const T* from = arguments_.state[s] == nullptr ? nullptr : arguments_.state[s] + n * dims_.hidden;
-        T* to = state_row(s, n);
-        for (index_t unit = 0; unit < stride_; ++unit)
-          to[unit] = from != nullptr && unit < dims_.hidden ? from[unit] : T(0);
-      }
+      const T* from = call_.state[s] == nullptr ? nullptr : call_.state[s] + n * dims_.state_size(s);
+      if (step > 0) from = s == 0 ? before_->at(n, schedule_.time(n, step - 1)) : checkpoint(s, n, step);
+      set_state(s, n, from);
     }
-  }
-
-  void store_states() {
+    if (before_ != nullptr) return;
+    if (length == 0) end_sample(n);
     for (int s = 0; s < Cell::kStates; ++s) {
-      for (index_t n = samples_.begin; n < samples_.end; ++n) {
-        const T* from = state_row(s, n);
-        T* to = arguments_.final_state[s] + n * dims_.hidden;
-        for (index_t unit = 0; unit < dims_.hidden; ++unit) to[unit] = from[unit];
+      const api::Sequence<T>& states = s == 0 ? arguments_.y : arguments_.states[s];
+      for (index_t t = length; states.data != nullptr && t < dims_.steps; ++t) {
+        for (index_t unit = 0; unit < dims_.state_size(s); ++unit) states.at(n, t)[unit] = T(0);
       }
     }
   }
 
-  T* own_input_sums() const {
-    return buffers_.input_sums + samples_.begin * steps_at_once(dims_) * sums_of_step(dims_);
+  void set_state(int s, index_t n, const T* from) {
+    T* const to = state_row(s, n);
+    for (index_t unit = 0; unit < stride(s); ++unit)
+      to[unit] = from != nullptr && unit < dims_.state_size(s) ? from[unit] : T(0);
   }
 
-  const T* start_of(index_t panel) const { return arguments_.packed + panel * weights_.start_stride(); }
+  void end_sample(index_t n) {
+    for (int s = 0; s < Cell::kStates; ++s) {
+      const index_t size = dims_.state_size(s);
+      for (index_t unit = 0; unit < size; ++unit)
+        arguments_.final_state[s][n * size + unit] = state_row(s, n)[unit];
+    }
+  }
+
+  // Lines after the input product for all rows of some steps, at most kRowBlock together.
+  void input_lines(index_t step, index_t together, index_t (&first_line)[kRowBlock]) {
+    const T* x[kRowBlock];
+    T* tapes[kRowBlock];
+    index_t count = 0;
+    for (index_t s = 0; s < together; ++s) {
+      first_line[s] = count;
+      const index_t active = own_.below(schedule_.active(step + s));
+      for (index_t i = 0; i < active; ++i, ++count) {
+        const index_t n = schedule_.sample(own_.at(i));
+        x[count] = call_.x.at(n, schedule_.time(n, step + s));
+        tapes[count] = tape(step + s, own_.at(i));
+      }
+    }
+    lines_.add_inputs(0, count, x, tapes);
+  }
+
+  // One step of all own samples that run at it. first_line: that of its lines after the input product, or -1:
+  // not made yet.
+  void run_step(index_t step, index_t first_line) {
+    const index_t active = own_.below(schedule_.active(step));
+    Block block;
+    for (index_t first = 0; first < active; first += kRowBlock) {
+      begin_block(block, step, first, active);
+      if (Lines::wanted(dims_)) {
+        if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape);
+        run_lines(block, first_line < 0 ? 0 : first_line);
+      } else {
+        run_panels(block, first_line);
+      }
+      if (dims_.projection > 0) project(block);
+    }
+    T* const written = buffers_.hidden[1];
+    buffers_.hidden[1] = buffers_.hidden[0];
+    buffers_.hidden[0] = written;
+    const index_t staying = step + 1 < dims_.steps ? own_.below(schedule_.active(step + 1)) : 0;
+    for (index_t i = staying; before_ == nullptr && i < active; ++i) end_sample(schedule_.sample(own_.at(i)));
+  }
+
+  // Rows first … of the own samples at `step`.
+  void begin_block(Block& block, index_t step, index_t first, index_t active) {
+    block.count = active - first < kRowBlock ? active - first : kRowBlock;
+    T* const taped = arguments_.tape == nullptr ? nullptr : tape(step, 0);
+    for (index_t r = 0; r < block.count; ++r) {
+      const index_t position = own_.at(first + r), n = schedule_.sample(position);
+      const index_t t = schedule_.time(n, step);
+      block.x[r] = call_.x.at(n, t);
+      for (int s = 0; s < Cell::kStates; ++s) block.previous[s][r] = state_row(s, n);
+      block.operand[r] = block.previous[0][r];
+      block.next_h[r] = buffers_.hidden[1] + n * stride(0);
+      block.y[r] = before_ == nullptr ? arguments_.y.at(n, t) : nullptr;
+      block.tape[r] = taped == nullptr ? nullptr : taped + position * tape_row_.stride;
+      for (int s = 1; s < Cell::kStates; ++s)
+        block.states[s][r] = arguments_.states[s].data == nullptr ? nullptr : arguments_.states[s].at(n, t);
+      if (with_options_) begin_options(block, r, n, t, step);
+    }
+  }
+
+  // What options do before the sums.
+  void begin_options(Block& block, index_t r, index_t n, index_t t, index_t step) {
+    const bool keep = before_ == nullptr && arguments_.checkpoints != nullptr && step % dims_.segment == 0;
+    for (int s = 1; keep && s < Cell::kStates; ++s) {
+      for (index_t unit = 0; unit < dims_.hidden; ++unit)
+        checkpoint(s, n, step)[unit] = block.previous[s][r][unit];
+    }
+    if (schedule_.cut_before(n, step)) {
+      for (int s = 0; s < Cell::kStates; ++s) set_state(s, n, call_.reset_state[s]);
+    }
+    const index_t row = (block_of_part_ + r) * units_;
+    if (call_.hidden_mask != nullptr) {
+      T* const operand =
+          block.tape[r] == nullptr ? buffers_.operand + row : block.tape[r] + tape_row_.operand;
+      const T* const mask = call_.hidden_mask + n * dims_.outputs();
+      for (index_t unit = 0; unit < dims_.outputs(); ++unit)
+        operand[unit] = block.previous[0][r][unit] * mask[unit];
+      block.operand[r] = operand;
+    }
+    block.unprojected[r] =
+        block.tape[r] == nullptr ? buffers_.unprojected + row : block.tape[r] + tape_row_.unprojected;
+    for (int s = 0; call_.zoneout.training && s < Cell::kStates; ++s) {
+      T* const mask = buffers_.zoneout + ((block_of_part_ + r) * Cell::kStates + s) * units_;
+      block.zoneout[s][r] = mask;
+      if (call_.zoneout.rate[s] > 0) {
+        random_row<T>(call_.zoneout.key[s], n, t, dims_.state_size(s), call_.zoneout.rate[s], T(1), T(0),
+                      mask);
+      }
+    }
+  }
+
+  const T* start_of(index_t panel) const { return call_.packed + panel * weights_.start_stride(); }
   const T* input_panel(index_t panel) const {
-    return arguments_.packed + weights_.input_offset() + panel * weights_.input_stride();
+    return call_.packed + weights_.input_offset() + panel * weights_.input_stride();
   }
   const T* hidden_panel(index_t panel) const {
-    return arguments_.packed + weights_.hidden_offset() + panel * weights_.hidden_stride();
-  }
-
-  static RNNFAST_INLINE void copy_sums(const T* from, T* to) {
-    for (int s = 0; s < Panel::kSums; ++s) V::load(from + s * V::kLanes).store(to + s * V::kLanes);
+    return call_.packed + weights_.hidden_offset() + panel * weights_.hidden_stride();
   }
 
   // Adds rows x panel, all groups of gates.
   static void add_product(index_t count, const T* const* rows, const T* panel, index_t depth, SumRows<T> sums,
-                          const int (&slots)[Panel::kGroups * Panel::kColumns]) {
+                          const int* slots) {
     for (int group = 0; group < Panel::kGroups; ++group, panel += depth * Panel::kColumns * V::kLanes) {
       Product::run(count, rows, {1, {{0, depth}}}, panel, sums, slots + group * Panel::kColumns);
     }
   }
 
-  // Sums after the input products for all steps of a chunk: row (step, own sample), each [panel][sum].
-  void input_products(const StepOrder& order, index_t begin, index_t end) {
-    const index_t count = (end - begin) * own_;  // at most kRowBlock
-    const T* rows[kRowBlock];
-    for (index_t r = 0; r < count; ++r)
-      rows[r] = arguments_.x.at(samples_.begin + r % own_, order.at(begin + r / own_));
-    for (index_t panel = 0; panel < weights_.panels(); ++panel) {
-      const SumRows<T> sums{own_input_sums() + panel * kSumRow, sums_of_step(dims_)};
-      for (index_t r = 0; r < count; ++r) copy_sums(start_of(panel), sums.data + r * sums.stride);
-      add_product(count, rows, input_panel(panel), dims_.inputs, sums, Panel::kInputSlots.slot);
-    }
-  }
-
-  void run_step(index_t t, index_t first, index_t count, const T* input_sums) {
+  void run_panels(const Block& block, index_t first_line) {
     alignas(64) T sums[kRowBlock * kSumRow];
-    const T* inputs[kRowBlock];
-    const T* hidden[kRowBlock];
-    for (index_t r = 0; r < count; ++r) {
-      inputs[r] = arguments_.x.at(first + r, t);
-      hidden[r] = buffers_.hidden[0] + (first + r) * stride_;
-    }
+    const CellForward<Cell, T> cell(call_);
+    const bool with_inputs = first_line < 0;
     for (index_t panel = 0; panel < weights_.panels();) {
-      // Lines of sums: one per sample, or for one sample alone one per panel.
-      const bool together = count == 1 && panel + Panel::kPanelsForOneRow <= weights_.panels();
-      const index_t panels = together ? Panel::kPanelsForOneRow : 1;
-      const index_t lines = together ? panels : count;
-      for (index_t line = 0; line < lines; ++line) {
-        const index_t own_panel = together ? panel + line : panel, r = together ? 0 : line;
-        copy_sums(input_sums == nullptr
-                      ? start_of(own_panel)
-                      : input_sums + (first - samples_.begin + r) * sums_of_step(dims_) + own_panel * kSumRow,
-                  sums + line * kSumRow);
-      }
-      if (together) {
-        constexpr index_t kGroup = Panel::kColumns * V::kLanes;
-        if (input_sums == nullptr) {
-          Product::run_one_row(inputs[0], {1, {{0, dims_.inputs}}}, input_panel(panel), dims_.inputs * kGroup,
-                               sums, Panel::kInputSlots.one_row);
+      // Rows of sums: one per sample, or for one sample alone one per panel.
+      const bool side = block.count == 1 && panel + Panel::kPanelsForOneRow <= weights_.panels();
+      const index_t panels = side ? Panel::kPanelsForOneRow : 1;
+      const index_t rows = side ? panels : block.count;
+      for (index_t row = 0; row < rows; ++row) {
+        const index_t own_panel = side ? panel + row : panel;
+        const T* const from = with_inputs
+                                  ? start_of(own_panel)
+                                  : lines_.line(first_line + (side ? 0 : row)) + own_panel * Weights::kWidth;
+        const index_t run = with_inputs ? Weights::kWidth : lines_.run();
+        for (int s = 0; s < Cell::kSums; ++s) {
+          for (int u = 0; u < Panel::kUnitVectors; ++u) {
+            V::load(from + s * run + u * V::kLanes)
+                .store(sums + row * kSumRow + (s * Panel::kUnitVectors + u) * V::kLanes);
+          }
         }
-        Product::run_one_row(hidden[0], {1, {{0, dims_.hidden}}}, hidden_panel(panel), dims_.hidden * kGroup,
-                             sums, Panel::kHiddenSlots.one_row);
+      }
+      if (side) {
+        constexpr index_t kGroup = Panel::kColumns * V::kLanes;
+        if (with_inputs) {
+          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}}, input_panel(panel),
+                               dims_.inputs * kGroup, sums, Panel::kInputSlots.one_row);
+        }
+        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}}, hidden_panel(panel),
+                             dims_.outputs() * kGroup, sums, Panel::kHiddenSlots.one_row);
       } else {
-        if (input_sums == nullptr) {
-          add_product(count, inputs, input_panel(panel), dims_.inputs, {sums, kSumRow},
+        if (with_inputs) {
+          add_product(block.count, block.x, input_panel(panel), dims_.inputs, {sums, kSumRow},
                       Panel::kInputSlots.slot);
         }
-        add_product(count, hidden, hidden_panel(panel), dims_.hidden, {sums, kSumRow},
+        add_product(block.count, block.operand, hidden_panel(panel), dims_.outputs(), {sums, kSumRow},
                     Panel::kHiddenSlots.slot);
       }
-      for (index_t line = 0; line < lines; ++line) {
-        act(sums + line * kSumRow, first + (together ? 0 : line), t, together ? panel + line : panel);
+      for (index_t row = 0; row < rows; ++row) {
+        for (int u = 0; u < Panel::kUnitVectors; ++u) {
+          const index_t unit = (side ? panel + row : panel) * Weights::kWidth + u * V::kLanes;
+          if (unit < dims_.hidden) {
+            cell.act(block, side ? 0 : row, unit, sums + row * kSumRow + u * V::kLanes, Weights::kWidth);
+          }
+        }
       }
       panel += panels;
     }
   }
 
-  // The cell on one sample and one panel, and its stores.
-  RNNFAST_INLINE void act(const T* sums, index_t n, index_t t, index_t panel) {
-    for (int u = 0; u < Panel::kUnitVectors; ++u) {
-      const index_t unit = panel * Weights::kWidth + u * V::kLanes;
-      const index_t left = dims_.hidden - unit;
-      if (left <= 0) return;
-      V sum[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], tape[Cell::kSums];
-      for (int s = 0; s < Cell::kSums; ++s)
-        sum[s] = V::load(sums + (s * Panel::kUnitVectors + u) * V::kLanes);
-      previous[0] = V::load(buffers_.hidden[0] + n * stride_ + unit);
-      for (int s = 1; s < Cell::kStates; ++s) previous[s] = V::load(buffers_.state[s] + n * stride_ + unit);
-      Cell::forward(sum, previous, next, tape);
-      next[0].store(buffers_.hidden[1] + n * stride_ + unit);
-      for (int s = 1; s < Cell::kStates; ++s) next[s].store(buffers_.state[s] + n * stride_ + unit);
-      store_up_to(next[0], arguments_.y.at(n, t) + unit, left);
-      if (arguments_.tape_gates == nullptr) continue;
-      const index_t row = t * dims_.batch + n;
-      T* const gates = arguments_.tape_gates + row * tape_stride<Cell, T>(dims_.hidden) + unit;
-      for (int s = 0; s < Cell::kTape; ++s) store_up_to(tape[s], gates + s * dims_.hidden, left);
-      T* const states = arguments_.tape_states + row * (Cell::kStates - 1) * dims_.hidden + unit;
-      for (int s = 1; s < Cell::kStates; ++s) store_up_to(next[s], states + (s - 1) * dims_.hidden, left);
+  // The step from whole lines.
+  void run_lines(const Block& block, index_t first_line) {
+    lines_.add_hidden(first_line, block.count, block.operand, block.tape, false);
+    if constexpr (Cell::kGatedSums > 0) {
+      const T* gated[kRowBlock];
+      for (index_t r = 0; r < block.count; ++r) gated[r] = gate(block, r, lines_.line(first_line + r));
+      lines_.add_hidden(first_line, block.count, gated, block.tape, true);
     }
+    const CellForward<Cell, T> cell(call_);
+    T* const candidate = buffers_.candidate + own_.part * units_;
+    for (index_t r = 0; r < block.count; ++r)
+      cell.act_line(block, r, lines_.line(first_line + r), lines_.run(), candidate);
+  }
+
+  // The operand of the hidden product behind the gate; sum[0] becomes the gate.
+  const T* gate(const Block& block, index_t r, T* line) const {
+    T* const gated = block.tape[r] == nullptr ? buffers_.gated + (block_of_part_ + r) * units_
+                                              : block.tape[r] + tape_row_.gated;
+    for (index_t unit = 0; unit < dims_.hidden; unit += V::kLanes) {
+      const index_t left = dims_.hidden - unit;
+      const V value = Cell::gate(V::load(line + unit));
+      value.store(line + unit);
+      store_up_to(value * load_up_to(block.operand[r] + unit, left), gated + unit, left);
+    }
+    return gated;
+  }
+
+  // h = W_hr m
+  void project(const Block& block) {
+    const CellForward<Cell, T> cell(call_);
+    const T* starts[kRowBlock];
+    for (const T*& row : starts) row = buffers_.zeros;
+    dense_rows<T>(block.count, block.unprojected, dims_.projection, {1, {{0, dims_.hidden}}},
+                  call_.packed + weights_.projection_offset(), starts, [&](index_t r, index_t unit, V h) {
+                    cell.finish_h(block, r, unit, dims_.projection - unit, h);
+                  });
   }
 
   const Arguments& arguments_;
-  const api::RecurrentDims dims_;
-  const parallel::Range samples_;
-  const index_t own_;
+  const api::RecurrentCall<T>& call_;
+  const api::RecurrentDims& dims_;
+  const Schedule<T>& schedule_;
+  const parallel::Range steps_;
+  const api::Sequence<const T>* const before_;
+  const OwnPositions own_;
   const Weights weights_;
-  const index_t stride_;
+  const TapeRow<Cell, T> tape_row_;
+  const Lines lines_;
+  const index_t units_, block_of_part_;
+  const bool with_options_;
   Buffers buffers_;
 };
 

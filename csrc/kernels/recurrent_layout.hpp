@@ -2,17 +2,20 @@
 // the tape.
 #pragma once
 
-#include "api/recurrent.hpp"
+#include "cells/cell.hpp"
 #include "kernels/outer_product.hpp"
+#include "kernels/recurrent_schedule.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
 // How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units;
-// its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers.
+// its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers. Gates
+// whose products are made one after the other (kGatedSums) are groups of their own.
 template <class Cell>
 struct ForwardPanel {
-  static constexpr int kUnitVectors = Cell::kGates == 1 ? 2 : 1;
-  static constexpr int kGroupGates = Cell::kGates == 4 && kTileSums < 24 ? 2 : Cell::kGates;
+  static constexpr bool kGated = Cell::kGatedSums > 0;
+  static constexpr int kUnitVectors = Cell::kGates == 1 || kGated ? 2 : 1;
+  static constexpr int kGroupGates = kGated ? 1 : Cell::kGates == 4 && kTileSums < 24 ? 2 : Cell::kGates;
   static constexpr int kGroups = Cell::kGates / kGroupGates;
   static constexpr int kColumns = kGroupGates * kUnitVectors;
   static constexpr int kSums = Cell::kSums * kUnitVectors;  // vectors of sums per row and panel
@@ -21,9 +24,9 @@ struct ForwardPanel {
   // For one sample alone several panels go together; all their groups lie side by side in memory.
   template <class T>
   using Product = PanelProduct<T, kColumns>;
-  static constexpr int kGroupsForOneRow = Product<float>::kPanelsForOneRow;
-  static constexpr int kPanelsForOneRow = kGroupsForOneRow / kGroups;
-  static_assert(kGroupsForOneRow % kGroups == 0);
+  static constexpr int kPanelsForOneRow = kGated ? 1 : Product<float>::kPanelsForOneRow / kGroups;
+  static constexpr int kGroupsForOneRow = kPanelsForOneRow * kGroups;
+  static_assert(kGated || kGroupsForOneRow == Product<float>::kPanelsForOneRow);
 
   // Where the products of each column are summed: within a row of sums, and over the rows of the panels that
   // go together.
@@ -43,21 +46,23 @@ struct ForwardPanel {
   static constexpr Slots kHiddenSlots = slots(Cell::kHiddenSum);
 };
 
-// Packed for forward: start of every sum | input panels | hidden panels.
+// Packed for forward: start of every sum | input panels | hidden panels | panels of the projection.
 template <class Cell, class T>
 struct ForwardWeights {
   using Panel = ForwardPanel<Cell>;
   static constexpr index_t kWidth = Panel::kUnitVectors * Vec<T>::kLanes;
 
-  index_t inputs, hidden;
+  index_t inputs, hidden, projection;
 
+  index_t outputs() const { return projection > 0 ? projection : hidden; }
   index_t panels() const { return ceil_div(hidden, kWidth); }
   index_t start_stride() const { return Cell::kSums * kWidth; }
   index_t input_stride() const { return inputs * Cell::kGates * kWidth; }
-  index_t hidden_stride() const { return hidden * Cell::kGates * kWidth; }
+  index_t hidden_stride() const { return outputs() * Cell::kGates * kWidth; }
   index_t input_offset() const { return panels() * start_stride(); }
   index_t hidden_offset() const { return input_offset() + panels() * input_stride(); }
-  index_t size() const { return hidden_offset() + panels() * hidden_stride(); }
+  index_t projection_offset() const { return hidden_offset() + panels() * hidden_stride(); }
+  index_t size() const { return projection_offset() + dense_size<T>(projection, hidden); }
 
   void pack(const api::RecurrentWeights<T>& weights) const {
     for (index_t position = 0; position < input_offset(); ++position) weights.packed[position] = T(0);
@@ -67,8 +72,10 @@ struct ForwardWeights {
     }
     pack_by_rows(weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth,
                  weights.packed + input_offset());
-    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, hidden, kWidth,
+    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, outputs(), kWidth,
                  weights.packed + hidden_offset());
+    pack_by_rows(weights.weight_hr, projection, 1, 1, hidden, kDenseWidth<T>,
+                 weights.packed + projection_offset());
   }
 
  private:
@@ -82,18 +89,30 @@ struct ForwardWeights {
   }
 };
 
-// Packed for backward: panels of weight_ih by columns | panels of weight_hh by columns.
+// Packed for backward, by columns: panels of weight_ih | of weight_hh, of the gates before kGatedSums and of the
+// others apart | of weight_hr.
 template <class Cell, class T>
 struct BackwardWeights {
-  index_t inputs, hidden;
+  static constexpr int kFirstGates = Cell::kGatedSums > 0 ? Cell::kGatedSums : Cell::kGates;
 
+  index_t inputs, hidden, projection;
+
+  index_t outputs() const { return projection > 0 ? projection : hidden; }
   index_t hidden_offset() const { return dense_size<T>(inputs, Cell::kGates * hidden); }
-  index_t size() const { return hidden_offset() + dense_size<T>(hidden, Cell::kGates * hidden); }
+  index_t gated_offset() const { return hidden_offset() + dense_size<T>(outputs(), kFirstGates * hidden); }
+  index_t projection_offset() const {
+    return gated_offset() + dense_size<T>(outputs(), (Cell::kGates - kFirstGates) * hidden);
+  }
+  index_t size() const { return projection_offset() + dense_size<T>(hidden, projection); }
 
   void pack(const api::RecurrentWeights<T>& weights) const {
-    const index_t depth = Cell::kGates * hidden;
-    pack_by_columns(weights.weight_ih, inputs, depth, kDenseWidth<T>, weights.packed);
-    pack_by_columns(weights.weight_hh, hidden, depth, kDenseWidth<T>, weights.packed + hidden_offset());
+    const index_t first = kFirstGates * hidden, all = Cell::kGates * hidden;
+    pack_by_columns(weights.weight_ih, inputs, all, kDenseWidth<T>, weights.packed);
+    pack_by_columns(weights.weight_hh, outputs(), first, kDenseWidth<T>, weights.packed + hidden_offset());
+    pack_by_columns(weights.weight_hh + first * outputs(), outputs(), all - first, kDenseWidth<T>,
+                    weights.packed + gated_offset());
+    pack_by_columns(weights.weight_hr, hidden, projection, kDenseWidth<T>,
+                    weights.packed + projection_offset());
   }
 };
 
@@ -101,23 +120,54 @@ struct BackwardWeights {
 template <class T>
 constexpr index_t kRowPadding = 64 / static_cast<index_t>(sizeof(T));
 
-// Rows of state in a workspace are padded to whole panels, so that tiles load and store full vectors.
+// Runs of one value per unit are padded to whole panels, so that tiles load and store full vectors.
 template <class T>
-RNNFAST_INLINE index_t state_stride(index_t hidden) {
-  return round_up(hidden, kDenseWidth<T>) + kRowPadding<T>;
+RNNFAST_INLINE index_t padded(index_t units) {
+  return round_up(units, kDenseWidth<T>);
 }
 
-// Rows of the tape: kSums runs of H values, later overwritten by their gradients.
+// Rows of state in a workspace.
+template <class T>
+RNNFAST_INLINE index_t state_stride(index_t units) {
+  return padded<T>(units) + kRowPadding<T>;
+}
+
+// A row of the tape: what one step of one sample leaves for backward, as runs of values, which backward
+// overwrites by gradients:
+//   sums        kSums runs of H: values of the gates -> gradients of the sums
+//   gated       H: gate(sum[0]) h', the operand of the second hidden product
+//   states      kStates - 1 runs of H: states but h after the step
+//   normalised  split: norm(W_ih x) and norm(W_hh h'), joint: norm of their sum; G*H each -> gradients of what
+//               was normalised
+//   output      H: norm of the state that h is an output of
+//   operand     O: h' where it is not h
+//   unprojected H, and dprojected O: what the projection was given, and the gradient of what it returned
+//   rstd        of the normalised runs, in order
 template <class Cell, class T>
-RNNFAST_INLINE index_t tape_stride(index_t hidden) {
-  return Cell::kSums * hidden + kRowPadding<T>;
-}
+struct TapeRow {
+  index_t gated, states, normalised, second, output, operand, unprojected, dprojected, rstd, stride;
 
-// The steps in the order in which they run: step s of T is time at(s), and the other way round.
-struct StepOrder {
-  index_t steps;
-  bool reverse;
-  RNNFAST_INLINE index_t at(index_t step) const { return reverse ? steps - 1 - step : step; }
+  explicit RNNFAST_INLINE TapeRow(const api::RecurrentDims& dims) {
+    const index_t hidden = dims.hidden;
+    const bool split = dims.layer_norm == api::LayerNorm::kSplit;
+    const bool normed = dims.layer_norm != api::LayerNorm::kNone;
+    index_t end = Cell::kSums * hidden;
+    const auto take = [&end](bool wanted, index_t count) {
+      const index_t begin = end;
+      if (wanted) end += count;
+      return begin;
+    };
+    gated = take(Cell::kGatedSums > 0, hidden);
+    states = take(true, (Cell::kStates - 1) * hidden);
+    normalised = take(normed, Cell::kGates * hidden);
+    second = take(split, Cell::kGates * hidden);
+    output = take(split && Cell::kOutputState > 0, hidden);
+    operand = take(dims.masked, dims.outputs());
+    unprojected = take(dims.projection > 0, hidden);
+    dprojected = take(dims.projection > 0, dims.outputs());
+    rstd = take(normed, 3);
+    stride = end + kRowPadding<T>;
+  }
 };
 
 // The gates' places in a tape row as runs of columns. Gates that lie side by side (all but GRU's n) merge.
@@ -129,6 +179,7 @@ constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
   return true;
 }
 
+// Of the gates whose input products backward multiplies: all of them, side by side.
 template <class Cell>
 RNNFAST_INLINE Segments input_segments(index_t hidden) {
   static_assert(side_by_side<Cell>(Cell::kInputSum),
@@ -136,12 +187,13 @@ RNNFAST_INLINE Segments input_segments(index_t hidden) {
   return {1, {{0, Cell::kGates * hidden}}};
 }
 
+// Of gates first … end - 1 where their hidden products were added.
 template <class Cell>
-RNNFAST_INLINE Segments hidden_segments(index_t hidden) {
-  if constexpr (side_by_side<Cell>(Cell::kHiddenSum)) return {1, {{0, Cell::kGates * hidden}}};
-  Segments segments{Cell::kGates, {}};
-  for (int gate = 0; gate < Cell::kGates; ++gate)
-    segments.segment[gate] = {Cell::kHiddenSum[gate] * hidden, hidden};
+RNNFAST_INLINE Segments hidden_segments(index_t hidden, int first = 0, int end = Cell::kGates) {
+  if constexpr (side_by_side<Cell>(Cell::kHiddenSum)) return {1, {{first * hidden, (end - first) * hidden}}};
+  Segments segments{end - first, {}};
+  for (int gate = first; gate < end; ++gate)
+    segments.segment[gate - first] = {Cell::kHiddenSum[gate] * hidden, hidden};
   return segments;
 }
 

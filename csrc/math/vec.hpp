@@ -221,6 +221,15 @@ RNNFAST_INLINE void store_first(Vec<T> v, T* to, index_t count) {
 }
 #endif
 
+// The first `left` > 0 lanes of v, however many that are, and zeros in the rest.
+template <class T>
+RNNFAST_INLINE Vec<T> first_lanes_of(Vec<T> v, index_t left) {
+  if (left >= Vec<T>::kLanes) return v;
+  T lanes[Vec<T>::kLanes] = {};
+  store_first(v, lanes, left);
+  return Vec<T>::load(lanes);
+}
+
 // As load_first and store_first, with `left` > 0 elements left from here on, however many: the usual case is
 // a full vector.
 template <class T>

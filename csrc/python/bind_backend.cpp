@@ -13,10 +13,21 @@ py::list cells() {
   py::list result;
   for (int index = 0; index < variant.cell_count; ++index) {
     const api::CellFacts& cell = variant.cells[index];
-    py::list gates, states;
-    for (int gate = 0; gate < cell.gates; ++gate) gates.append(cell.gate_names[gate]);
-    for (int state = 0; state < cell.states; ++state) states.append(cell.state_names[state]);
-    result.append(py::make_tuple(cell.name, py::tuple(gates), py::tuple(states), cell.sums));
+    const auto names = [](const char* const* from, int count) {
+      py::list list;
+      for (int k = 0; k < count; ++k) list.append(from[k]);
+      return py::tuple(list);
+    };
+    py::dict facts;
+    facts["name"] = cell.name;
+    facts["gates"] = names(cell.gate_names, cell.gates);
+    facts["states"] = names(cell.state_names, cell.states);
+    facts["sums"] = cell.sums;
+    facts["unit_weights"] = names(cell.unit_weight_names, cell.unit_weights);
+    facts["split_norm"] = cell.split_norm;
+    facts["joint_norm"] = cell.joint_norm;
+    facts["output_state"] = cell.output_state;
+    result.append(facts);
   }
   return result;
 }
@@ -30,14 +41,18 @@ const api::KernelTable<T>& table() {
   }
 }
 
-void dropout_mask(const py::array& mask, double rate, std::uint32_t key0, std::uint32_t key1) {
+void dropout_mask(const py::array& mask, double rate, std::uint32_t seed_low, std::uint32_t seed_high,
+                  std::uint32_t call, std::uint32_t stream) {
   if (mask.ndim() != 3) fail("mask", "must have three axes (N, T, F)");
+  if (mask.shape(2) > api::kMostRandomUnits) fail("mask", "must have at most 2**22 units");
+  if (stream >> 12 != 0) fail("stream", "must have 12 bits");
   if (!(rate >= 0.0 && rate < 1.0)) fail("rate", "must be in [0, 1)");
   by_dtype(mask, "mask", [&](auto zero) {
     using T = decltype(zero);
     const std::array<index_t, 3> shape = {mask.shape(0), mask.shape(1), mask.shape(2)};
-    const api::DropoutMask<T> arguments{shape[0],     shape[1], shape[2],
-                                        {key0, key1}, rate,     output<T>(mask, shape, "mask")};
+    const api::RandomKey key{{seed_low, seed_high}, call, stream};
+    const api::DropoutMask<T> arguments{shape[0], shape[1], shape[2],
+                                        key,      rate,     output<T>(mask, shape, "mask")};
     py::gil_scoped_release release;
     table<T>().random.dropout_mask(arguments);
   });
@@ -91,8 +106,8 @@ void bind_backend(py::module_& module) {
   module.def("thread_count", &parallel::thread_count);
   module.def("set_thread_count", &parallel::set_thread_count, py::arg("count"));
   module.def("available_cpus", &parallel::available_cpus);
-  module.def("dropout_mask", &dropout_mask, py::arg("mask"), py::kw_only(), py::arg("rate"), py::arg("key0"),
-             py::arg("key1"));
+  module.def("dropout_mask", &dropout_mask, py::arg("mask"), py::kw_only(), py::arg("rate"),
+             py::arg("seed_low"), py::arg("seed_high"), py::arg("call"), py::arg("stream"));
   module.def("activation", &activation, py::arg("name"), py::arg("x"), py::arg("y"));
   module.def("peak", &peak, py::arg("dtype"), py::arg("repeats"));
 }

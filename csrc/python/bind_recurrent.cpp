@@ -1,149 +1,118 @@
-// Recurrent layers: packing, forward, backward, by cell index.
-#include <pybind11/stl.h>
-
-#include <vector>
-
-#include "backend/registry.hpp"
-#include "base/parallel.hpp"
-#include "python/array.hpp"
+// Recurrent layers, forward and backward, by cell index.
+#include "python/recurrent_arrays.hpp"
 
 namespace rnnfast::python {
+
 namespace {
 
-const api::CellFacts& facts(int cell) {
-  if (cell < 0 || cell >= backend::active().cell_count) fail("cell", "is not in the registry");
-  return backend::active().cells[cell];
-}
-
+// The tape must hold the rows of the longest segment, which is the first.
 template <class T>
-const api::RecurrentKernels<T>& kernels(int cell) {
-  if constexpr (std::is_same_v<T, float>) {
-    return backend::active().float32.recurrent[cell];
-  } else {
-    return backend::active().float64.recurrent[cell];
+index_t tape_rows(const api::RecurrentCall<T>& call) {
+  const index_t segment = call.dims.segment < call.dims.steps ? call.dims.segment : call.dims.steps;
+  index_t rows = 0;
+  for (index_t n = 0; n < call.dims.batch; ++n) {
+    const index_t length = call.lengths == nullptr ? call.dims.steps : static_cast<index_t>(call.lengths[n]);
+    rows += length < segment ? length : segment;
   }
+  return rows;
 }
 
-py::array pack(int cell, bool for_backward, const py::array& weight_ih, const py::array& weight_hh,
-               const OptionalArray& bias_ih, const OptionalArray& bias_hh) {
-  const index_t gates = facts(cell).gates;
-  if (weight_ih.ndim() != 2 || weight_hh.ndim() != 2) fail("weight_ih, weight_hh", "must have two axes");
-  if (bias_ih.has_value() != bias_hh.has_value()) fail("bias_ih, bias_hh", "must be given together");
-  return by_dtype(weight_ih, "weight_ih", [&](auto zero) -> py::array {
-    using T = decltype(zero);
-    const index_t inputs = weight_ih.shape(1), hidden = weight_hh.shape(1);
-    const api::RecurrentKernels<T>& kernel = kernels<T>(cell);
-    py::array_t<T> packed(
-        (for_backward ? kernel.backward_packed_size : kernel.forward_packed_size)(inputs, hidden));
-    const api::RecurrentWeights<T> weights{
-        inputs,
-        hidden,
-        input<T>(weight_ih, std::array<index_t, 2>{gates * hidden, inputs}, "weight_ih"),
-        input<T>(weight_hh, std::array<index_t, 2>{gates * hidden, hidden}, "weight_hh"),
-        input<T>(bias_ih, std::array<index_t, 1>{gates * hidden}, "bias_ih"),
-        input<T>(bias_hh, std::array<index_t, 1>{gates * hidden}, "bias_hh"),
-        packed.mutable_data()};
-    {
-      py::gil_scoped_release release;
-      (for_backward ? kernel.pack_backward : kernel.pack_forward)(weights);
-    }
-    return packed;
-  });
-}
-
-index_t tape_row(int cell, const std::string& dtype, index_t hidden) {
-  facts(cell);
-  check_dtype_name(dtype);
-  return dtype == "float64" ? kernels<double>(cell).tape_row(hidden) : kernels<float>(cell).tape_row(hidden);
-}
-
-template <class Pointer, class Arrays, class Convert>
-void fill_states(Pointer (&to)[api::kMostStates], const Arrays& arrays, int states, const char* name,
-                 Convert&& convert) {
-  if (static_cast<int>(arrays.size()) != states) fail(name, "has the wrong number of states");
-  for (int s = 0; s < states; ++s) to[s] = convert(arrays[static_cast<std::size_t>(s)]);
-}
-
-void forward(int cell, bool reverse, index_t hidden, const py::array& x,
-             const std::vector<OptionalArray>& state, const py::array& packed, const py::array& y,
-             const std::vector<py::array>& final_state, const OptionalArray& tape_gates,
-             const OptionalArray& tape_states) {
-  const api::CellFacts& cell_facts = facts(cell);
-  if (x.ndim() != 3) fail("x", "must have three axes (N, T, I)");
+void forward(int cell, const py::dict& settings, index_t hidden, index_t projection, const py::array& x,
+             const Arrays& state, const Arrays& reset_state, const py::dict& options, const py::array& packed,
+             const py::array& y, const Arrays& final_state, const Arrays& states, const OptionalArray& tape,
+             const OptionalArray& checkpoints) {
+  const api::CellFacts& facts = cell_facts(cell);
+  const Settings read = read_settings(settings, facts.states);
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
-    const api::RecurrentKernels<T>& kernel = kernels<T>(cell);
-    const api::RecurrentDims dims{x.shape(0), x.shape(1), x.shape(2), hidden};
-    const std::array<index_t, 2> rows{dims.batch, hidden};
+    const api::RecurrentKernels<T>& kernel = recurrent_kernels<T>(cell);
     api::RecurrentForward<T> arguments{};
-    arguments.dims = dims;
-    arguments.reverse = reverse;
-    arguments.threads = parallel::thread_count();
-    arguments.x = input_sequence<T>(x, {dims.batch, dims.steps, dims.inputs}, "x");
-    fill_states(arguments.state, state, cell_facts.states, "state",
-                [&](const OptionalArray& array) { return input<T>(array, rows, "state"); });
-    arguments.packed =
-        input<T>(packed, std::array<index_t, 1>{kernel.forward_packed_size(dims.inputs, hidden)}, "packed");
-    arguments.y = output_sequence<T>(y, {dims.batch, dims.steps, hidden}, "y");
-    fill_states(arguments.final_state, final_state, cell_facts.states, "final_state",
-                [&](const py::array& array) { return output<T>(array, rows, "final_state"); });
-    arguments.tape_gates = output<T>(
-        tape_gates, std::array<index_t, 3>{dims.steps, dims.batch, kernel.tape_row(hidden)}, "tape_gates");
-    arguments.tape_states =
-        output<T>(tape_states, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.states - 1, hidden},
-                  "tape_states");
-    if ((arguments.tape_gates == nullptr) != (arguments.tape_states == nullptr))
-      fail("tape", "must be given whole");
-    arguments.workspace = scratch<T>(kernel.forward_workspace(dims));
+    arguments.call = read_call<T>(cell, read, hidden, projection, x, state, reset_state, options, packed);
+    const api::RecurrentDims& dims = arguments.call.dims;
+    arguments.y = output_sequence<T>(y, {dims.batch, dims.steps, dims.outputs()}, "y");
+    fill_states(arguments.final_state, final_state, facts, dims, "final_state",
+                [&](const OptionalArray& array, index_t size) {
+                  if (!array) fail("final_state", "must be given");
+                  return output<T>(*array, std::array<index_t, 2>{dims.batch, size}, "final_state");
+                });
+    if (!states.empty()) {
+      if (static_cast<int>(states.size()) != facts.states) fail("states", "has the wrong number of states");
+      for (int s = 1; s < facts.states; ++s) {
+        const OptionalArray& array = states[static_cast<std::size_t>(s)];
+        if (array)
+          arguments.states[s] = output_sequence<T>(*array, {dims.batch, dims.steps, hidden}, "states");
+      }
+    }
+    arguments.tape =
+        output<T>(tape, std::array<index_t, 2>{tape_rows(arguments.call), kernel.tape_row(dims)}, "tape");
+    if (tape && dims.segment < dims.steps) fail("tape", "must be absent where backward recomputes it");
+    arguments.checkpoints =
+        output<T>(checkpoints, std::array<index_t, 4>{dims.segments(), facts.states - 1, dims.batch, hidden},
+                  "checkpoints");
+    arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
     py::gil_scoped_release release;
     kernel.forward(arguments);
   });
 }
 
-void backward(int cell, bool reverse, const py::array& x, const py::array& y,
-              const std::vector<OptionalArray>& state, const py::array& packed, const py::array& tape_gates,
-              const py::array& tape_states, const OptionalArray& dy,
-              const std::vector<OptionalArray>& dfinal_state, const OptionalArray& dx,
-              const std::vector<py::array>& dstate, const py::array& dweight_ih, const py::array& dweight_hh,
-              const OptionalArray& dbias_ih, const OptionalArray& dbias_hh) {
-  const api::CellFacts& cell_facts = facts(cell);
-  if (x.ndim() != 3 || y.ndim() != 3) fail("x, y", "must have three axes");
+void backward(int cell, const py::dict& settings, index_t hidden, index_t projection, const py::array& x,
+              const Arrays& state, const Arrays& reset_state, const py::dict& options,
+              const py::array& packed, const py::array& packed_backward, const py::array& y,
+              const py::array& tape, const OptionalArray& checkpoints, double bound, const OptionalArray& dy,
+              const Arrays& dfinal_state, const OptionalArray& dx, const Arrays& dstate,
+              const Arrays& dreset_state, const py::dict& gradients) {
+  const api::CellFacts& facts = cell_facts(cell);
+  const Settings read = read_settings(settings, facts.states);
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
-    const api::RecurrentKernels<T>& kernel = kernels<T>(cell);
-    const index_t hidden = y.shape(2), gate_rows = cell_facts.gates * hidden;
-    const api::RecurrentDims dims{x.shape(0), x.shape(1), x.shape(2), hidden};
-    const std::array<index_t, 2> rows{dims.batch, hidden};
-    const std::array<index_t, 3> output_shape{dims.batch, dims.steps, hidden};
+    const api::RecurrentKernels<T>& kernel = recurrent_kernels<T>(cell);
     api::RecurrentBackward<T> arguments{};
-    arguments.dims = dims;
-    arguments.reverse = reverse;
-    arguments.threads = parallel::thread_count();
-    arguments.x = input_sequence<T>(x, {dims.batch, dims.steps, dims.inputs}, "x");
+    arguments.call = read_call<T>(cell, read, hidden, projection, x, state, reset_state, options, packed);
+    const api::RecurrentDims& dims = arguments.call.dims;
+    const index_t outputs = dims.outputs(), gate_rows = facts.gates * hidden;
+    const std::array<index_t, 3> output_shape{dims.batch, dims.steps, outputs};
     arguments.y = input_sequence<T>(y, output_shape, "y");
-    fill_states(arguments.state, state, cell_facts.states, "state",
-                [&](const OptionalArray& array) { return input<T>(array, rows, "state"); });
-    arguments.packed =
-        input<T>(packed, std::array<index_t, 1>{kernel.backward_packed_size(dims.inputs, hidden)}, "packed");
-    arguments.tape_gates = output<T>(
-        tape_gates, std::array<index_t, 3>{dims.steps, dims.batch, kernel.tape_row(hidden)}, "tape_gates");
-    arguments.tape_states =
-        input<T>(tape_states, std::array<index_t, 4>{dims.steps, dims.batch, cell_facts.states - 1, hidden},
-                 "tape_states");
+    arguments.packed = input<T>(
+        packed_backward, std::array<index_t, 1>{kernel.backward_packed_size(dims.inputs, hidden, projection)},
+        "packed_backward");
+    arguments.tape =
+        output<T>(tape, std::array<index_t, 2>{tape_rows(arguments.call), kernel.tape_row(dims)}, "tape");
+    arguments.checkpoints =
+        input<T>(checkpoints, std::array<index_t, 4>{dims.segments(), facts.states - 1, dims.batch, hidden},
+                 "checkpoints");
+    if (dims.segment < dims.steps && !checkpoints) fail("checkpoints", "must be given");
+    arguments.bound = static_cast<T>(bound);
     if (dy) arguments.dy = input_sequence<T>(*dy, output_shape, "dy");
-    fill_states(arguments.dfinal_state, dfinal_state, cell_facts.states, "dfinal_state",
-                [&](const OptionalArray& array) { return input<T>(array, rows, "dfinal_state"); });
     if (dx) arguments.dx = output_sequence<T>(*dx, {dims.batch, dims.steps, dims.inputs}, "dx");
-    fill_states(arguments.dstate, dstate, cell_facts.states, "dstate",
-                [&](const py::array& array) { return output<T>(array, rows, "dstate"); });
-    arguments.dweight_ih =
-        output<T>(dweight_ih, std::array<index_t, 2>{gate_rows, dims.inputs}, "dweight_ih");
-    arguments.dweight_hh = output<T>(dweight_hh, std::array<index_t, 2>{gate_rows, hidden}, "dweight_hh");
-    arguments.dbias_ih = output<T>(dbias_ih, std::array<index_t, 1>{gate_rows}, "dbias_ih");
-    arguments.dbias_hh = output<T>(dbias_hh, std::array<index_t, 1>{gate_rows}, "dbias_hh");
-    if ((arguments.dbias_ih == nullptr) != (arguments.dbias_hh == nullptr))
-      fail("dbias", "must be given whole");
-    arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.threads));
+    const auto state_rows = [&](const OptionalArray& array, index_t size) {
+      return output<T>(array, std::array<index_t, 2>{dims.batch, size}, "dstate, dreset_state");
+    };
+    fill_states(arguments.dfinal_state, dfinal_state, facts, dims, "dfinal_state",
+                [&](const OptionalArray& array, index_t size) {
+                  return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dfinal_state");
+                });
+    fill_states(arguments.dstate, dstate, facts, dims, "dstate", state_rows);
+    fill_states(arguments.dreset_state, dreset_state, facts, dims, "dreset_state", state_rows);
+    for (int s = 0; s < facts.states; ++s) {
+      if (arguments.dstate[s] == nullptr) fail("dstate", "must be given");
+    }
+    const auto wanted = [&](const char* name, std::initializer_list<index_t> shape) -> T* {
+      const OptionalArray array = entry(gradients, name);
+      if (shape.size() == 1) return output<T>(array, std::array<index_t, 1>{*shape.begin()}, name);
+      return output<T>(array, std::array<index_t, 2>{shape.begin()[0], shape.begin()[1]}, name);
+    };
+    arguments.gradients = {wanted("weight_ih", {gate_rows, dims.inputs}),
+                           wanted("weight_hh", {gate_rows, outputs}),
+                           wanted("bias_ih", {gate_rows}),
+                           wanted("bias_hh", {gate_rows}),
+                           wanted("weight_hr", {projection, hidden}),
+                           unit_weights<T>(gradients, facts, dims)};
+    const api::RecurrentGradients<T>& places = arguments.gradients;
+    if (places.dweight_ih == nullptr || places.dweight_hh == nullptr ||
+        (places.dbias_ih == nullptr) != (places.dbias_hh == nullptr) ||
+        (places.dweight_hr != nullptr) != (projection > 0))
+      fail("gradients", "must be given whole");
+    arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
     py::gil_scoped_release release;
     kernel.backward(arguments);
   });
@@ -153,16 +122,13 @@ void backward(int cell, bool reverse, const py::array& x, const py::array& y,
 
 void bind_recurrent(py::module_& module) {
   using py::arg;
-  module.def("recurrent_pack", &pack, arg("cell"), py::kw_only(), arg("for_backward"), arg("weight_ih"),
-             arg("weight_hh"), arg("bias_ih"), arg("bias_hh"));
-  module.def("recurrent_tape_row", &tape_row, arg("cell"), py::kw_only(), arg("dtype"), arg("hidden"));
-  module.def("recurrent_forward", &forward, arg("cell"), py::kw_only(), arg("reverse"), arg("hidden"),
-             arg("x"), arg("state"), arg("packed"), arg("y"), arg("final_state"), arg("tape_gates"),
-             arg("tape_states"));
-  module.def("recurrent_backward", &backward, arg("cell"), py::kw_only(), arg("reverse"), arg("x"), arg("y"),
-             arg("state"), arg("packed"), arg("tape_gates"), arg("tape_states"), arg("dy"),
-             arg("dfinal_state"), arg("dx"), arg("dstate"), arg("dweight_ih"), arg("dweight_hh"),
-             arg("dbias_ih"), arg("dbias_hh"));
+  module.def("recurrent_forward", &forward, arg("cell"), py::kw_only(), arg("settings"), arg("hidden"),
+             arg("projection"), arg("x"), arg("state"), arg("reset_state"), arg("options"), arg("packed"),
+             arg("y"), arg("final_state"), arg("states"), arg("tape"), arg("checkpoints"));
+  module.def("recurrent_backward", &backward, arg("cell"), py::kw_only(), arg("settings"), arg("hidden"),
+             arg("projection"), arg("x"), arg("state"), arg("reset_state"), arg("options"), arg("packed"),
+             arg("packed_backward"), arg("y"), arg("tape"), arg("checkpoints"), arg("bound"), arg("dy"),
+             arg("dfinal_state"), arg("dx"), arg("dstate"), arg("dreset_state"), arg("gradients"));
 }
 
 }  // namespace rnnfast::python

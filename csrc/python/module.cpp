@@ -5,6 +5,7 @@
 namespace rnnfast::python {
 void bind_backend(pybind11::module_& module);
 void bind_recurrent(pybind11::module_& module);
+void bind_recurrent_weights(pybind11::module_& module);
 void bind_linear(pybind11::module_& module);
 void bind_optimizer(pybind11::module_& module);
 }  // namespace rnnfast::python
@@ -13,6 +14,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "Kernels of rnnfast; use rnnfast.ops.";
   rnnfast::python::bind_backend(module);
   rnnfast::python::bind_recurrent(module);
+  rnnfast::python::bind_recurrent_weights(module);
   rnnfast::python::bind_linear(module);
   rnnfast::python::bind_optimizer(module);
 }

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,11 +12,13 @@ cuda_reason: str
 def compiled_variants() -> list[tuple[str, bool]]: ...
 def active_variant() -> str: ...
 def use_variant(name: str) -> None: ...
-def cells() -> list[tuple[str, tuple[str, ...], tuple[str, ...], int]]: ...
+def cells() -> list[dict[str, Any]]: ...
 def thread_count() -> int: ...
 def set_thread_count(count: int) -> None: ...
 def available_cpus() -> int: ...
-def dropout_mask(mask: _Array, *, rate: float, key0: int, key1: int) -> None: ...
+def dropout_mask(
+    mask: _Array, *, rate: float, seed_low: int, seed_high: int, call: int, stream: int
+) -> None: ...
 def activation(name: str, x: _Array, y: _Array) -> None: ...
 def peak(dtype: str, repeats: int) -> float: ...
 def recurrent_pack(
@@ -27,39 +29,50 @@ def recurrent_pack(
     weight_hh: _Array,
     bias_ih: _Array | None,
     bias_hh: _Array | None,
+    weight_hr: _Array | None,
 ) -> _Array: ...
-def recurrent_tape_row(cell: int, *, dtype: str, hidden: int) -> int: ...
+def recurrent_tape_row(
+    cell: int, *, dtype: str, hidden: int, projection: int, layer_norm: str, masked: bool
+) -> int: ...
 def recurrent_forward(
     cell: int,
     *,
-    reverse: bool,
+    settings: Mapping[str, Any],
     hidden: int,
+    projection: int,
     x: _Array,
     state: Sequence[_Array | None],
+    reset_state: Sequence[_Array | None],
+    options: Mapping[str, _Array],
     packed: _Array,
     y: _Array,
     final_state: Sequence[_Array],
-    tape_gates: _Array | None,
-    tape_states: _Array | None,
+    states: Sequence[_Array | None],
+    tape: _Array | None,
+    checkpoints: _Array | None,
 ) -> None: ...
 def recurrent_backward(
     cell: int,
     *,
-    reverse: bool,
+    settings: Mapping[str, Any],
+    hidden: int,
+    projection: int,
     x: _Array,
-    y: _Array,
     state: Sequence[_Array | None],
+    reset_state: Sequence[_Array | None],
+    options: Mapping[str, _Array],
     packed: _Array,
-    tape_gates: _Array,
-    tape_states: _Array,
+    packed_backward: _Array,
+    y: _Array,
+    tape: _Array,
+    checkpoints: _Array | None,
+    bound: float,
     dy: _Array | None,
     dfinal_state: Sequence[_Array | None],
     dx: _Array | None,
     dstate: Sequence[_Array],
-    dweight_ih: _Array,
-    dweight_hh: _Array,
-    dbias_ih: _Array | None,
-    dbias_hh: _Array | None,
+    dreset_state: Sequence[_Array | None],
+    gradients: Mapping[str, _Array],
 ) -> None: ...
 def linear_forward(*, x: _Array, weight: _Array, bias: _Array | None, y: _Array) -> None: ...
 def linear_backward(

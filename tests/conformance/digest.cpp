@@ -11,6 +11,7 @@
 #include <exception>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,80 +47,148 @@ std::vector<T> zeros(index_t count) {
   return std::vector<T>(static_cast<std::size_t>(count) + 16);
 }
 
+// What one line of digests is about: a cell with some options.
+struct Case {
+  api::RecurrentDims dims;
+  bool reverse, ragged, resets, zoneout;
+  const char* name;
+};
+
 template <class T>
-void recurrent(const api::CellFacts& cell, const api::RecurrentKernels<T>& kernels,
-               const api::RecurrentDims& dims, bool reverse) {
-  const auto [N, T_, I, H] = dims;
-  const index_t rows = cell.gates * H, threads = 2;
-  const std::string name = std::string(cell.name) + " N" + std::to_string(N) + " T" + std::to_string(T_) +
-                           " I" + std::to_string(I) + " H" + std::to_string(H) +
-                           (reverse ? " reverse " : " forward ");
+void recurrent(const api::CellFacts& cell, const api::RecurrentKernels<T>& kernels, const Case& chosen) {
+  const api::RecurrentDims& dims = chosen.dims;
+  const index_t N = dims.batch, T_ = dims.steps, I = dims.inputs, H = dims.hidden, O = dims.outputs();
+  const index_t rows = cell.gates * H, P = dims.projection;
+  constexpr int kThreads = 2;
+  const std::string name = std::string(cell.name) + " " + chosen.name + " N" + std::to_string(N) + " T" +
+                           std::to_string(T_) + " I" + std::to_string(I) + " H" + std::to_string(H) +
+                           (chosen.reverse ? " reverse " : " forward ");
   const auto x = values<T>(N * T_ * I, 1, 2), weight_ih = values<T>(rows * I, 2, 0.7),
-             weight_hh = values<T>(rows * H, 3, 0.7), bias_ih = values<T>(rows, 4, 1),
-             bias_hh = values<T>(rows, 5, 1), dy = values<T>(N * T_ * H, 6, 1), h = values<T>(N * H, 7, 2),
-             c = values<T>(N * H, 8, 2), dh = values<T>(N * H, 9, 1), dc = values<T>(N * H, 10, 1);
-  auto packed = zeros<T>(kernels.forward_packed_size(I, H)),
-       packed_backward = zeros<T>(kernels.backward_packed_size(I, H));
-  api::RecurrentWeights<T> weights{
-      I, H, weight_ih.data(), weight_hh.data(), bias_ih.data(), bias_hh.data(), packed.data()};
+             weight_hh = values<T>(rows * O, 3, 0.7), bias_ih = values<T>(rows, 4, 1),
+             bias_hh = values<T>(rows, 5, 1), dy = values<T>(N * T_ * O, 6, 1), h = values<T>(N * O, 7, 2),
+             c = values<T>(N * H, 8, 2), dh = values<T>(N * O, 9, 1), dc = values<T>(N * H, 10, 1),
+             weight_hr = values<T>(P * H, 11, 0.7), unit = values<T>(rows + H, 12, 2),
+             reset_h = values<T>(O, 13, 1), mask = values<T>(N * O, 14, 2);
+  auto packed = zeros<T>(kernels.forward_packed_size(I, H, P)),
+       packed_backward = zeros<T>(kernels.backward_packed_size(I, H, P));
+  api::RecurrentWeights<T> weights{I,
+                                   H,
+                                   P,
+                                   weight_ih.data(),
+                                   weight_hh.data(),
+                                   weight_hr.data(),
+                                   bias_ih.data(),
+                                   bias_hh.data(),
+                                   packed.data()};
   kernels.pack_forward(weights);
   weights.packed = packed_backward.data();
   kernels.pack_backward(weights);
 
-  auto y = zeros<T>(N * T_ * H), final_h = zeros<T>(N * H), final_c = zeros<T>(N * H),
-       gates = zeros<T>(T_ * N * kernels.tape_row(H)), states = zeros<T>(T_ * N * (cell.states - 1) * H),
-       workspace = zeros<T>(kernels.forward_workspace(dims));
+  const std::vector<std::int64_t> lengths = [&] {
+    std::vector<std::int64_t> found;
+    for (index_t n = 0; n < N; ++n) found.push_back(n * 7 % (T_ + 1));
+    return found;
+  }();
+  const std::size_t cells = static_cast<std::size_t>(N * T_);
+  const std::unique_ptr<bool[]> resets(new bool[cells + 1]);
+  for (std::size_t k = 0; k < cells; ++k) resets[k] = k % 5 == 1;
+
   api::RecurrentForward<T> forward{};
-  forward.dims = dims;
-  forward.reverse = reverse;
-  forward.threads = static_cast<int>(threads);
-  forward.x = {x.data(), T_ * I, I};
-  forward.state[0] = h.data();
-  forward.state[1] = c.data();
-  forward.packed = packed.data();
-  forward.y = {y.data(), T_ * H, H};
+  api::RecurrentCall<T>& call = forward.call;
+  call.dims = dims;
+  call.reverse = chosen.reverse;
+  call.threads = kThreads;
+  call.x = {x.data(), T_ * I, I};
+  call.state[0] = h.data();
+  call.state[1] = c.data();
+  if (chosen.ragged) call.lengths = lengths.data();
+  if (chosen.resets) {
+    call.resets = {resets.get(), T_, 1};
+    call.reset_state[0] = reset_h.data();
+  }
+  if (dims.masked) call.hidden_mask = mask.data();
+  if (chosen.zoneout) call.zoneout = {{0.3, 0.4}, true, {{{1, 2}, 3, 4}, {{1, 2}, 3, 5}}};
+  call.unit = {unit.data(), unit.data(), unit.data(), unit.data(), unit.data(), unit.data(), unit.data()};
+  call.packed = packed.data();
+  const bool keep = dims.segment >= dims.steps;
+  auto y = zeros<T>(N * T_ * O), final_h = zeros<T>(N * O), final_c = zeros<T>(N * H),
+       tape = zeros<T>(T_ * N * kernels.tape_row(dims)), checkpoints = zeros<T>(dims.segments() * N * H),
+       workspace = zeros<T>(kernels.forward_workspace(dims, kThreads));
+  forward.y = {y.data(), T_ * O, O};
   forward.final_state[0] = final_h.data();
   forward.final_state[1] = final_c.data();
-  forward.tape_gates = gates.data();
-  forward.tape_states = states.data();
+  forward.tape = keep ? tape.data() : nullptr;
+  forward.checkpoints = keep ? nullptr : checkpoints.data();
   forward.workspace = workspace.data();
   kernels.forward(forward);
-  print(name + "y", y, N * T_ * H);
-  for (int s = 0; s < cell.states; ++s) print(name + cell.state_names[s], s == 0 ? final_h : final_c, N * H);
+  print(name + "y", y, N * T_ * O);
+  print(name + "h", final_h, N * O);
+  if (cell.states > 1) print(name + "c", final_c, N * H);
 
-  auto dx = zeros<T>(N * T_ * I), dh0 = zeros<T>(N * H), dc0 = zeros<T>(N * H),
-       dweight_ih = zeros<T>(rows * I), dweight_hh = zeros<T>(rows * H), dbias_ih = zeros<T>(rows),
-       dbias_hh = zeros<T>(rows),
-       scratch = zeros<T>(kernels.backward_workspace(dims, static_cast<int>(threads)));
+  auto dx = zeros<T>(N * T_ * I), dh0 = zeros<T>(N * O), dc0 = zeros<T>(N * H), dreset = zeros<T>(N * O),
+       dweight_ih = zeros<T>(rows * I), dweight_hh = zeros<T>(rows * O), dbias_ih = zeros<T>(rows),
+       dbias_hh = zeros<T>(rows), dweight_hr = zeros<T>(P * H),
+       scratch = zeros<T>(kernels.backward_workspace(dims, kThreads));
+  std::vector<std::vector<T>> dunit(7, zeros<T>(rows + H));
   api::RecurrentBackward<T> backward{};
-  backward.dims = dims;
-  backward.reverse = reverse;
-  backward.threads = static_cast<int>(threads);
-  backward.x = forward.x;
-  backward.y = {y.data(), T_ * H, H};
-  backward.state[0] = h.data();
-  backward.state[1] = c.data();
+  backward.call = call;
+  backward.y = {y.data(), T_ * O, O};
   backward.packed = packed_backward.data();
-  backward.tape_gates = gates.data();
-  backward.tape_states = states.data();
-  backward.dy = {dy.data(), T_ * H, H};
+  backward.tape = tape.data();
+  backward.checkpoints = forward.checkpoints;
+  backward.bound = T(2);
+  backward.dy = {dy.data(), T_ * O, O};
   backward.dfinal_state[0] = dh.data();
   backward.dfinal_state[1] = dc.data();
   backward.dx = {dx.data(), T_ * I, I};
   backward.dstate[0] = dh0.data();
   backward.dstate[1] = dc0.data();
-  backward.dweight_ih = dweight_ih.data();
-  backward.dweight_hh = dweight_hh.data();
-  backward.dbias_ih = dbias_ih.data();
-  backward.dbias_hh = dbias_hh.data();
+  backward.dreset_state[0] = dreset.data();
+  const bool split = dims.layer_norm == api::LayerNorm::kSplit,
+             joint = dims.layer_norm == api::LayerNorm::kJoint;
+  const bool wanted[] = {cell.unit_weights > 0,     split, split, joint, joint, split && cell.output_state,
+                         split && cell.output_state};
+  const auto place = [&](std::size_t k) { return wanted[k] ? dunit[k].data() : nullptr; };
+  backward.gradients = {
+      dweight_ih.data(), dweight_hh.data(),
+      dbias_ih.data(),   dbias_hh.data(),
+      dweight_hr.data(), {place(0), place(1), place(2), place(3), place(4), place(5), place(6)}};
   backward.workspace = scratch.data();
   kernels.backward(backward);
   print(name + "dx", dx, N * T_ * I);
-  for (int s = 0; s < cell.states; ++s) print(name + "d" + cell.state_names[s], s == 0 ? dh0 : dc0, N * H);
+  print(name + "dh", dh0, N * O);
+  if (cell.states > 1) print(name + "dc", dc0, N * H);
+  print(name + "dreset", dreset, N * O);
   print(name + "dweight_ih", dweight_ih, rows * I);
-  print(name + "dweight_hh", dweight_hh, rows * H);
+  print(name + "dweight_hh", dweight_hh, rows * O);
+  print(name + "dweight_hr", dweight_hr, P * H);
   print(name + "dbias_ih", dbias_ih, rows);
   print(name + "dbias_hh", dbias_hh, rows);
+  for (const std::vector<T>& gradient : dunit) print(name + "dunit", gradient, rows + H);
+}
+
+template <class T>
+void recurrent_cases(const api::CellFacts& cell, const api::RecurrentKernels<T>& kernels) {
+  constexpr api::LayerNorm kNone = api::LayerNorm::kNone, kSplit = api::LayerNorm::kSplit,
+                           kJoint = api::LayerNorm::kJoint;
+  for (const bool reverse : {false, true}) {
+    for (const api::RecurrentDims& dims : {api::RecurrentDims{1, 9, 5, 70, 0, kNone, false, 9},
+                                           api::RecurrentDims{67, 3, 1, 33, 0, kNone, false, 3},
+                                           api::RecurrentDims{13, 4, 37, 97, 0, kNone, false, 4}}) {
+      recurrent<T>(cell, kernels, {dims, reverse, false, false, false, "plain"});
+    }
+    const api::RecurrentDims options{19, 5, 3, 21, 0, kNone, true, 2};
+    recurrent<T>(cell, kernels, {options, reverse, true, true, true, "options"});
+    if (cell.split_norm)
+      recurrent<T>(cell, kernels,
+                   {{19, 5, 3, 21, 0, kSplit, false, 5}, reverse, true, false, false, "split"});
+    if (cell.joint_norm)
+      recurrent<T>(cell, kernels,
+                   {{19, 5, 3, 21, 0, kJoint, false, 5}, reverse, true, false, false, "joint"});
+    if (cell.output_state)
+      recurrent<T>(cell, kernels,
+                   {{9, 5, 3, 21, 18, kSplit, true, 5}, reverse, true, true, true, "projected"});
+  }
 }
 
 template <class T>
@@ -144,11 +213,7 @@ void linear(const api::LinearKernels<T>& kernels, index_t rows, index_t inputs, 
 template <class T>
 void all(const api::Variant& variant, const api::KernelTable<T>& table) {
   for (int cell = 0; cell < variant.cell_count; ++cell) {
-    for (const bool reverse : {false, true}) {
-      recurrent<T>(variant.cells[cell], table.recurrent[cell], {1, 9, 5, 70}, reverse);
-      recurrent<T>(variant.cells[cell], table.recurrent[cell], {67, 3, 1, 33}, reverse);
-      recurrent<T>(variant.cells[cell], table.recurrent[cell], {13, 4, 37, 97}, reverse);
-    }
+    recurrent_cases<T>(variant.cells[cell], table.recurrent[cell]);
   }
   linear<T>(table.linear, 1, 40, 3);
   linear<T>(table.linear, 77, 19, 130);
@@ -182,7 +247,7 @@ void all(const api::Variant& variant, const api::KernelTable<T>& table) {
   const double squares = table.optimizer.sum_of_squares(x.data(), count);
   print("sum_of_squares", std::vector<double>{squares}, 1);
   auto mask = zeros<T>(3 * 5 * 7);
-  table.random.dropout_mask({3, 5, 7, {123u, 456u}, 0.3, mask.data()});
+  table.random.dropout_mask({3, 5, 7, {{123u, 456u}, 7u, 0xA5Bu}, 0.3, mask.data()});
   print("dropout_mask", mask, 3 * 5 * 7);
 }
 

@@ -7,25 +7,26 @@ sequence is cut in time, nor on which instruction set with FMA runs them. Not he
 accumulation of their gradients (``rnnfast.nn``).
 """
 
+from .cells import CellInfo, cells
 from .elementwise import activation, dropout_mask, fma_operations
 from .linear import linear_backward, linear_forward
 from .optimizer import adam, global_norm, rmsprop, sgd
+from .options import Zoneout
 from .recurrent import (
-    CellInfo,
     RecurrentGradients,
     RecurrentTape,
-    RecurrentWeights,
-    cells,
     recurrent_backward,
     recurrent_forward,
     recurrent_step,
 )
+from .weights import RecurrentWeights
 
 __all__ = [
     "CellInfo",
     "RecurrentGradients",
     "RecurrentTape",
     "RecurrentWeights",
+    "Zoneout",
     "activation",
     "adam",
     "cells",

@@ -47,7 +47,7 @@ def check_states(
     name: str,
     states: States | None,
     names: tuple[str, ...],
-    shape: tuple[int, int],
+    shapes: Sequence[tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> tuple[Array | None, ...]:
     """One contiguous array per state, or None for zeros."""
@@ -58,7 +58,7 @@ def check_states(
             f"{where}: {name} must have {len(names)} arrays ({', '.join(names)}), got {len(states)}"
         )
     checked: list[Array | None] = []
-    for state_name, state in zip(names, states, strict=True):
+    for state_name, state, shape in zip(names, states, shapes, strict=True):
         if state is not None:
             check_array(where, f"{name} {state_name}", state, shape, dtype)
             state = contiguous(state)

@@ -1,10 +1,11 @@
-"""One direction of one recurrent layer over whole sequences: packing, forward, backward, single steps."""
+"""One direction of one recurrent layer over whole sequences, with every option: forward, backward, steps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,136 +15,52 @@ from .arrays import (
     Array,
     States,
     check_array,
-    check_float,
     check_states,
-    contiguous,
     empty_like_sequence,
     shape_of,
     with_rows,
 )
-
-
-class CellInfo(NamedTuple):
-    """What the registry knows of a cell: names, gates and states in order, sums per unit, its number."""
-
-    name: str
-    gates: tuple[str, ...]
-    states: tuple[str, ...]
-    sums: int
-    number: int
-
-
-@cache
-def cells() -> dict[str, CellInfo]:
-    """All registered cells by name."""
-    return {
-        name: CellInfo(name, gates, states, sums, index)
-        for index, (name, gates, states, sums) in enumerate(_core.cells())
-    }
-
-
-@dataclass(eq=False)
-class RecurrentWeights:
-    """Weights of one direction of one layer, with their packed forms, which are made when first needed.
-
-    Args:
-        cell: a name in ``cells()``, with G gates.
-        weight_ih: ``[G*H, I]``.
-        weight_hh: ``[G*H, H]``.
-        bias_ih: ``[G*H]``, or None together with bias_hh.
-        bias_hh: ``[G*H]``.
-
-    Raises:
-        TypeError: not float32 or float64 throughout.
-        ValueError: an unknown cell or a wrong shape.
-    """
-
-    cell: str
-    weight_ih: Array
-    weight_hh: Array
-    bias_ih: Array | None = None
-    bias_hh: Array | None = None
-    info: CellInfo = field(init=False, repr=False)
-    _packed: dict[tuple[str, bool], Array] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        where = "RecurrentWeights"
-        if self.cell not in cells():
-            raise ValueError(f"{where}: cell must be one of {', '.join(cells())}, got {self.cell!r}")
-        self.info = cells()[self.cell]
-        check_float(where, "weight_ih", self.weight_ih)
-        rows, hidden = shape_of(where, "weight_hh", self.weight_hh, 2)
-        if rows != len(self.info.gates) * hidden:
-            gates = len(self.info.gates)
-            raise ValueError(
-                f"{where}: weight_hh must have shape (gates*H, H) with {gates} gates, got ({rows}, {hidden})"
-            )
-        if (self.bias_ih is None) != (self.bias_hh is None):
-            raise ValueError(f"{where}: bias_ih and bias_hh must be given together, or neither")
-        inputs = shape_of(where, "weight_ih", self.weight_ih, 2)[1]
-        for name, shape in {
-            "weight_ih": (rows, inputs), "weight_hh": (rows, hidden), "bias_ih": (rows,), "bias_hh": (rows,)
-        }.items():  # fmt: skip
-            array = getattr(self, name)
-            if array is not None:
-                check_array(where, name, array, shape, self.weight_ih.dtype)
-                setattr(self, name, contiguous(array))
-
-    @property
-    def hidden_size(self) -> int:
-        """H."""
-        return int(self.weight_hh.shape[1])
-
-    def is_like(self, other: RecurrentWeights) -> bool:
-        """Whether the other weights are of the same cell, sizes and dtype, with or without biases alike."""
-        return (
-            self.cell == other.cell
-            and self.weight_ih.shape == other.weight_ih.shape
-            and self.weight_ih.dtype == other.weight_ih.dtype
-            and (self.bias_ih is None) == (other.bias_ih is None)
-        )
-
-    def packed(self, for_backward: bool) -> Array:
-        """The weights as the active variant reads them."""
-        key = (_core.active_variant(), for_backward)
-        if key not in self._packed:
-            self._packed[key] = _core.recurrent_pack(
-                self.info.number,
-                for_backward=for_backward,
-                weight_ih=self.weight_ih,
-                weight_hh=self.weight_hh,
-                bias_ih=self.bias_ih,
-                bias_hh=self.bias_hh,
-            )
-        return self._packed[key]
-
-    def refresh(self) -> None:
-        """The arrays have been written to: pack them again at the next use."""
-        self._packed.clear()
+from .options import Zoneout, call_options, zoneout_settings
+from .weights import RecurrentWeights
 
 
 @dataclass(eq=False)
 class RecurrentTape:
-    """What one forward call leaves for one backward call. It refers to x and y: leave them unchanged."""
+    """What one forward call leaves for one backward call. It refers to x, y, the lengths, resets and
+    masks that were passed: leave them unchanged.
+    """
 
     weights: RecurrentWeights
     x: Array
     y: Array
-    state: tuple[Array | None, ...]
-    gates: Array | None
-    states: Array
-    reverse: bool
+    values: Array | None
+    checkpoints: Array | None
+    call: dict[str, Any]
+    with_reset_state: bool
+    used: bool = False
 
 
 class RecurrentGradients(NamedTuple):
-    """Gradients of everything that entered one layer in one direction."""
+    """Gradients of everything that entered one layer in one direction; None for what did not.
+
+    ``dreset_state`` holds, by sample, the gradients of the state that follows a cut.
+    """
 
     dx: Array
     dstate: tuple[Array, ...]
+    dreset_state: tuple[Array, ...] | None
     dweight_ih: Array
     dweight_hh: Array
-    dbias_ih: Array | None
-    dbias_hh: Array | None
+    dbias_ih: Array | None = None
+    dbias_hh: Array | None = None
+    dweight_ch: Array | None = None
+    dweight_hr: Array | None = None
+    dgamma_ih: Array | None = None
+    dgamma_hh: Array | None = None
+    dgamma_c: Array | None = None
+    dbeta_c: Array | None = None
+    dgamma: Array | None = None
+    dbeta: Array | None = None
 
 
 def recurrent_forward(
@@ -153,64 +70,99 @@ def recurrent_forward(
     *,
     reverse: bool = False,
     training: bool = False,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reset_state: States | None = None,
+    hidden_mask: Array | None = None,
+    zoneout: Zoneout | None = None,
+    recompute: int = 0,
+    states_out: States | None = None,
     out: Array | None = None,
     name: str = "recurrent_forward",
 ) -> tuple[Array, tuple[Array, ...], RecurrentTape | None]:
     """One direction of one recurrent layer over whole sequences: (h_t, …) = cell(x_t, h_{t-1}, …).
 
     Args:
-        weights: cell and weights.
+        weights: cell and weights; O is the size of h.
         x: ``[N, T, I]``.
-        state: initial states, each ``[N, H]``, or None for zeros.
-        reverse: run from the last step to the first.
+        state: initial states, ``[N, O]`` and ``[N, H]`` each, or None for zeros.
+        reverse: run from a sample's last step to its first.
         training: keep a tape for `recurrent_backward`.
-        out: where to write y: ``[N, T, H]`` with a contiguous last axis, possibly part of a larger array.
+        lengths: ``[N]``, int64, steps of each sample, 0 to T: later ones are not computed, y is 0 there, and
+            the reverse direction begins at the true last step. None: T for all.
+        resets: ``[N, T]``, bool: a cut between t−1 and t, in both directions of time.
+        reset_state: what the state becomes at a cut, ``[O]`` and ``[H]`` each; None for zeros.
+        hidden_mask: ``[N, O]`` factors of h where it enters weight_hh (variational dropout).
+        zoneout: None for none.
+        recompute: 0, or k: keep only the states before every k-th step; backward computes the rest again,
+            with the same bits.
+        states_out: where to write the other states of every step: one array ``[N, T, H]`` for each but h.
+        out: where to write y: ``[N, T, O]`` with a contiguous last axis, possibly part of a larger array.
         name: who asks, for errors.
 
     Returns:
-        (y, states, tape): y ``[N, T, H]``; the states after the last step run, each ``[N, H]``; no tape
-        if not training.
+        (y, states, tape): y ``[N, T, O]``; the states after each sample's last step; no tape if not training.
 
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    info, hidden, dtype = weights.info, weights.hidden_size, weights.weight_ih.dtype
+    info, dtype, sizes = weights.info, weights.weight_ih.dtype, weights.state_sizes
     batch, steps, _ = shape_of(name, "x", x, 3)
     check_array(name, "x", x, (batch, steps, weights.weight_ih.shape[1]), dtype)
     x = with_rows(x)
-    state = check_states(name, "state", state, info.states, (batch, hidden), dtype)
-    y = empty_like_sequence(x, hidden) if out is None else out
+    shapes = tuple((batch, size) for size in sizes)
+    state = check_states(name, "state", state, info.states, shapes, dtype)
+    y = empty_like_sequence(x, sizes[0]) if out is None else out
     if out is not None:
-        check_array(name, "out", out, (batch, steps, hidden), dtype)
-        if not out.flags.writeable or with_rows(out) is not out or (out.size and 0 in out.strides):
-            raise ValueError(f"{name}: out must be writable, with a contiguous last axis and no stride of 0")
+        check_array(name, "out", out, (batch, steps, sizes[0]), dtype)
+        _check_output(name, "out", out)
         if any(array is not None and np.may_share_memory(out, array) for array in (x, *state)):
             raise ValueError(f"{name}: out must not share memory with x or state")
-    final = tuple(np.empty((batch, hidden), dtype) for _ in info.states)
+    others: tuple[Array | None, ...] = ()
+    if states_out is not None:
+        others = (None, *states_out)
+        if len(others) != len(sizes):
+            raise ValueError(f"{name}: states_out must have {len(sizes) - 1} arrays, got {len(states_out)}")
+        for array in others[1:]:
+            if array is None:
+                continue
+            check_array(name, "states_out", array, (batch, steps, weights.hidden_size), dtype)
+            _check_output(name, "states_out", array)
+    segment = min(recompute, steps) if recompute > 0 else steps
+    call: dict[str, Any] = {
+        "settings": {
+            "reverse": reverse,
+            "layer_norm": weights.layer_norm or "none",
+            "segment": max(1, segment),
+            **zoneout_settings(name, zoneout, info.states, training),
+        },
+        "state": state,
+        "reset_state": check_states(
+            name, "reset_state", reset_state, info.states, tuple((size,) for size in sizes), dtype
+        ),
+        "options": call_options(name, weights, batch, steps, lengths, resets, hidden_mask),
+    }
+    final = tuple(np.empty(shape, dtype) for shape in shapes)
     tape = None
     if training:
-        row = _core.recurrent_tape_row(info.number, dtype=dtype.name, hidden=hidden)
-        gates = np.empty((steps, batch, row), dtype)
-        tape = RecurrentTape(
-            weights,
-            x,
-            y,
-            state,
-            gates,
-            np.empty((steps, batch, len(info.states) - 1, hidden), dtype),
-            reverse,
-        )
+        checkpoints = None
+        if segment < steps:
+            count = -(-steps // segment)
+            checkpoints = np.empty((count, len(sizes) - 1, batch, weights.hidden_size), dtype)
+        values = None if segment < steps else _tape_values(weights, call, batch, steps, segment)
+        tape = RecurrentTape(weights, x, y, values, checkpoints, call, reset_state is not None)
     _core.recurrent_forward(
         info.number,
-        reverse=reverse,
-        hidden=hidden,
+        **call,
+        hidden=weights.hidden_size,
+        projection=weights.projection,
         x=x,
-        state=state,
         packed=weights.packed(False),
         y=y,
         final_state=final,
-        tape_gates=None if tape is None else tape.gates,
-        tape_states=None if tape is None else tape.states,
+        states=others,
+        tape=None if tape is None else tape.values,
+        checkpoints=None if tape is None else tape.checkpoints,
     )
     return y, final, tape
 
@@ -221,64 +173,107 @@ def recurrent_backward(
     dy: Array | None,
     dstate: States | None = None,
     *,
+    bound: float | None = None,
     name: str = "recurrent_backward",
 ) -> RecurrentGradients:
-    """Gradients of `recurrent_forward`: of x, the initial states, weights and biases.
+    """Gradients of `recurrent_forward`: of x, the initial states and the state after a cut, and all weights.
 
     Args:
         weights: as in the forward call.
         tape: from the forward call; used up.
-        dy: gradient of y ``[N, T, H]``, None for zeros.
-        dstate: gradients of the final states, each ``[N, H]`` or None for zeros; None for zeros throughout.
+        dy: gradient of y ``[N, T, O]``, None for zeros; not read on padding.
+        dstate: gradients of the final states or None for zeros; None for zeros throughout.
+        bound: |dh_t| is cut to it, element by element, at every step before it enters the step.
         name: who asks, for errors.
 
     Raises:
         RuntimeError: the tape was used before.
         TypeError, ValueError: naming the argument.
     """
-    if tape.gates is None:
+    if tape.used:
         raise RuntimeError(
             f"{name}: tape was used before; a tape serves one backward call, run forward again"
         )
-    info, hidden, dtype = weights.info, weights.hidden_size, weights.weight_ih.dtype
+    info, sizes, dtype = weights.info, weights.state_sizes, weights.weight_ih.dtype
     if tape.weights is not weights and not tape.weights.is_like(weights):
         raise ValueError(
             f"{name}: tape must come from a forward call with these weights, got a tape of others"
         )
+    if bound is not None and not bound > 0:
+        raise ValueError(f"{name}: bound must be above 0, or None for none, got {bound}")
     batch, steps, inputs = tape.x.shape
     if dy is not None:
-        check_array(name, "dy", dy, (batch, steps, hidden), dtype)
+        check_array(name, "dy", dy, (batch, steps, sizes[0]), dtype)
         dy = with_rows(dy)
-    dfinal = check_states(name, "dstate", dstate, info.states, (batch, hidden), dtype)
-    bias = weights.bias_ih is not None
-    gates, tape.gates = tape.gates, None
-    gradients = RecurrentGradients(
-        dx=empty_like_sequence(tape.x, inputs),
-        dstate=tuple(np.empty((batch, hidden), dtype) for _ in info.states),
-        dweight_ih=np.empty(weights.weight_ih.shape, dtype),
-        dweight_hh=np.empty(weights.weight_hh.shape, dtype),
-        dbias_ih=np.empty(weights.weight_hh.shape[:1], dtype) if bias else None,
-        dbias_hh=np.empty(weights.weight_hh.shape[:1], dtype) if bias else None,
-    )
+    shapes = tuple((batch, size) for size in sizes)
+    dfinal = check_states(name, "dstate", dstate, info.states, shapes, dtype)
+    call = tape.call
+    values, tape.values, tape.used = tape.values, None, True
+    if values is None:
+        values = _tape_values(weights, call, batch, steps, call["settings"]["segment"])
+    dx = empty_like_sequence(tape.x, inputs)
+    doutputs = tuple(np.empty(shape, dtype) for shape in shapes)
+    dreset = tuple(np.empty(shape, dtype) for shape in shapes) if tape.with_reset_state else None
+    gradients = {key: np.empty_like(array) for key, array in weights.arrays().items()}
     _core.recurrent_backward(
         info.number,
-        reverse=tape.reverse,
+        **call,
+        hidden=weights.hidden_size,
+        projection=weights.projection,
         x=tape.x,
+        packed=weights.packed(False),
+        packed_backward=weights.packed(True),
         y=tape.y,
-        state=tape.state,
-        packed=weights.packed(True),
-        tape_gates=gates,
-        tape_states=tape.states,
+        tape=values,
+        checkpoints=tape.checkpoints,
+        bound=math.inf if bound is None else bound,
         dy=dy,
         dfinal_state=dfinal,
-        **gradients._asdict(),
+        dx=dx,
+        dstate=doutputs,
+        dreset_state=dreset or (None,) * len(sizes),
+        gradients=gradients,
     )
-    return gradients
+    return RecurrentGradients(
+        dx, doutputs, dreset, **{f"d{key}": gradient for key, gradient in gradients.items()}
+    )
 
 
 def recurrent_step(
-    weights: RecurrentWeights, x: Array, state: States | None = None, *, name: str = "recurrent_step"
+    weights: RecurrentWeights,
+    x: Array,
+    state: States | None = None,
+    *,
+    zoneout: Zoneout | None = None,
+    name: str = "recurrent_step",
 ) -> tuple[Array, ...]:
-    """One step: x ``[N, I]``, states each ``[N, H]`` -> new states; the first of them, h, is the output."""
+    """One step: x ``[N, I]``, states -> new states; the first of them, h, is the output."""
     batch, inputs = shape_of(name, "x", x, 2)
-    return recurrent_forward(weights, x.reshape(batch, 1, inputs), state, name=name)[1]
+    return recurrent_forward(weights, x.reshape(batch, 1, inputs), state, zoneout=zoneout, name=name)[1]
+
+
+def _check_output(name: str, argument: str, array: Array) -> None:
+    if not array.flags.writeable or with_rows(array) is not array or (array.size and 0 in array.strides):
+        raise ValueError(
+            f"{name}: {argument} must be writable, with a contiguous last axis and no stride of 0"
+        )
+
+
+def _tape_values(
+    weights: RecurrentWeights, call: Mapping[str, Any], batch: int, steps: int, segment: int
+) -> Array:
+    """Room for the tape of the longest segment, which is the first."""
+    options = call["options"]
+    lengths = options.get("lengths")
+    longest = min(segment, steps)
+    rows = batch * longest if lengths is None else int(np.minimum(lengths, longest).sum())
+    row = _core.recurrent_tape_row(
+        weights.info.number,
+        dtype=weights.weight_ih.dtype.name,
+        hidden=weights.hidden_size,
+        projection=weights.projection,
+        layer_norm=call["settings"]["layer_norm"],
+        masked="hidden_mask" in options,
+    )
+    values: Array = np.empty((rows, row), weights.weight_ih.dtype)
+    return values

@@ -1,0 +1,238 @@
+// The cell on rows whose gradient of h has arrived, backward: zoneout, the norm of the state that h is an output of,
+// the cell, and the norms of its sums.
+#pragma once
+
+#include <limits>
+
+#include "kernels/layer_norm.hpp"
+#include "kernels/recurrent_unit_gradients.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// Up to kRowBlock rows of one step, and where each of them reads and writes.
+template <class Cell, class T>
+struct BackwardBlock {
+  index_t count;
+  index_t n[kRowBlock], group[kRowBlock];
+  bool cut[kRowBlock];       // the gradient of the state behind the step ends there
+  const T* sums[kRowBlock];  // gradients of the next step's sums
+  // Of the step itself:
+  T* tape[kRowBlock];
+  const T* dy[kRowBlock];                       // null: zeros
+  const T* h[kRowBlock];                        // after the step
+  const T* operand[kRowBlock];                  // h', what entered W_hh
+  const T* previous[Cell::kStates][kRowBlock];  // states before it
+  T* dstate[Cell::kStates][kRowBlock];          // in: gradients of the states behind it; out: before it
+  T* line[kRowBlock];                           // room for a gradient of h that waits for its row
+  T* zoneout[Cell::kStates][kRowBlock];         // masks
+};
+
+// A small value: made anew where it is used, so that the compiler knows that no store changes it.
+template <class Cell, class T>
+class CellBackward {
+  using V = Vec<T>;
+  using Block = BackwardBlock<Cell, T>;
+  using UnitSums = UnitGradients<Cell, T>;
+
+ public:
+  // `room` is for one row of a gradient.
+  RNNFAST_INLINE CellBackward(const api::RecurrentBackward<T>& arguments, T* unit_sums, T* room)
+      : hidden_(arguments.call.dims.hidden),
+        projected_(arguments.call.dims.projection > 0),
+        split_(arguments.call.dims.layer_norm == api::LayerNorm::kSplit),
+        normed_(arguments.call.dims.layer_norm != api::LayerNorm::kNone),
+        bounded_(arguments.bound < std::numeric_limits<T>::infinity()),
+        bound_(arguments.bound),
+        row_(arguments.call.dims),
+        unit_(arguments.call.unit),
+        unit_sums_(arguments.call.dims, unit_sums),
+        room_(room) {
+    for (int s = 0; s < Cell::kStates; ++s) zoned_[s] = arguments.call.zoneout.rate[s] > 0;
+  }
+
+  // The whole gradient of h after a step, but for dy, `left` units from `unit` on: bounded, and divided between
+  // the state before (zoneout) and what the step made. It goes through the cell at once, or waits for the
+  // projection or for its whole row.
+  RNNFAST_INLINE void act(const Block& block, index_t r, index_t unit, index_t left, V dh) const {
+    if (block.dy[r] != nullptr) dh = dh + load_up_to(block.dy[r] + unit, left);
+    if (bounded_) dh = at_most(at_least(dh, V::broadcast(-bound_)), V::broadcast(bound_));
+    const V kept = divide(block, 0, r, unit, dh);
+    if (projected_) {
+      kept.store(block.dstate[0][r] + unit);
+      store_up_to(dh, block.tape[r] + row_.dprojected + unit, left);
+    } else if (normed_) {
+      kept.store(block.dstate[0][r] + unit);
+      dh.store(block.line[r] + unit);
+    } else {
+      act_cell(block, r, unit, dh, kept);
+    }
+  }
+
+  // The gradient of what the projection was given.
+  RNNFAST_INLINE void act_unprojected(const Block& block, index_t r, index_t unit, V dm) const {
+    if (normed_) {
+      dm.store(block.line[r] + unit);
+    } else {
+      act_cell(block, r, unit, dm, V::zero());
+    }
+  }
+
+  // The cell's gradient and that of its norms on one sample, whose gradient of h waits in its line.
+  void act_normalised(const Block& block, index_t r) const {
+    T* const line = block.line[r];
+    T* const tape = block.tape[r];
+    T* const dsum_output = room_;
+    const index_t hidden = hidden_, group = block.group[r];
+    const bool output_norm = Cell::kOutputState > 0 && split_;
+    CellValues values;
+    NormGradient<T> output, first, second;
+    if constexpr (Cell::kOutputState > 0) {
+      if (output_norm) {  // the line becomes the gradient of the norm of c
+        for_each_vector<T>(hidden, [&](index_t unit, int place, index_t left) {
+          for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = load_up_to(tape + s * hidden + unit, left);
+          const V norm = load_up_to(tape + row_.output + unit, left);
+          const V gamma = load_up_to(unit_.gamma_c + unit, left);
+          V dc;
+          Cell::output_gradient(values.tape, fma(gamma, norm, load_up_to(unit_.beta_c + unit, left)),
+                                load_up_to(line + unit, left), dc, values.dsum);
+          unit_sums_.add_product(group, UnitSums::kOutput, unit, dc, norm);
+          unit_sums_.add(group, UnitSums::kOutputShift, unit, dc);
+          output.add(place, gamma * dc, norm);
+          (gamma * dc).store(line + unit);
+          values.dsum[Cell::kOutputSum].store(dsum_output + unit);
+        });
+        output.finish(hidden, tape[row_.rstd + 2]);
+      }
+    }
+    const T* const gamma_first = split_ ? unit_.gamma_ih : unit_.gamma;
+    for_each_vector<T>(hidden, [&](index_t unit, int place, index_t left) {
+      load(block, r, unit, values);
+      const V dh = load_up_to(line + unit, left);
+      values.dnext[0] = dh;
+      if constexpr (Cell::kOutputState > 0) {
+        V dc;
+        if (output_norm) {
+          dc = output(dh, load_up_to(tape + row_.output + unit, left));
+          values.dsum[Cell::kOutputSum] = V::load(dsum_output + unit);
+        } else {
+          Cell::output_gradient(values.tape, Cell::output_state(values.tape, values.previous), dh, dc,
+                                values.dsum);
+        }
+        values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + dc;
+      }
+      through_state(block, r, unit, values);
+      if (!projected_) {
+        T* const direct = block.dstate[0][r] + unit;
+        (values.dprevious[0] + V::load(direct)).store(direct);
+      }
+      for (int gate = 0; gate < Cell::kGates; ++gate) {
+        const index_t at = gate * hidden + unit;
+        const V dsum = first_lanes_of(values.dsum[Cell::kInputSum[gate]], left);
+        const V norm = load_up_to(tape + row_.normalised + at, left);
+        unit_sums_.add_product(group, UnitSums::kNorm + gate, unit, dsum, norm);
+        first.add(place, load_up_to(gamma_first + at, left) * dsum, norm);
+        if (split_) {
+          const V dsum_hidden = first_lanes_of(values.dsum[Cell::kHiddenSum[gate]], left);
+          const V norm_hidden = load_up_to(tape + row_.second + at, left);
+          unit_sums_.add_product(group, UnitSums::kNormSecond + gate, unit, dsum_hidden, norm_hidden);
+          second.add(place, load_up_to(unit_.gamma_hh + at, left) * dsum_hidden, norm_hidden);
+        } else {
+          unit_sums_.add(group, UnitSums::kNormSecond + gate, unit, dsum);
+        }
+      }
+    });
+    first.finish(Cell::kGates * hidden, tape[row_.rstd]);
+    if (split_) {
+      second.finish(Cell::kGates * hidden, tape[row_.rstd + 1]);
+      through_norm(tape, Cell::kInputSum, row_.normalised, gamma_first, first, row_.normalised);
+      through_norm(tape, Cell::kHiddenSum, row_.second, unit_.gamma_hh, second, row_.second);
+    } else {
+      through_norm(tape, Cell::kInputSum, row_.normalised, gamma_first, first, 0);
+    }
+  }
+
+ private:
+  // Zoneout's gradient: what of it the old state keeps; the rest is the candidate's.
+  RNNFAST_INLINE V divide(const Block& block, int s, index_t r, index_t unit, V& gradient) const {
+    if (!zoned_[s]) return V::zero();
+    const V m = V::load(block.zoneout[s][r] + unit);
+    const V kept = m * gradient;
+    gradient = gradient - kept;
+    return kept;
+  }
+
+  struct CellValues {
+    V tape[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], unit[kUnitSlots<Cell>];
+    V dnext[Cell::kStates], kept[Cell::kStates];
+    V dsum[Cell::kSums], dprevious[Cell::kStates], dunit[kUnitSlots<Cell>];
+  };
+  RNNFAST_INLINE void load(const Block& block, index_t r, index_t unit, CellValues& values) const {
+    const index_t left = hidden_ - unit;
+    for (int s = 0; s < Cell::kSums; ++s)
+      values.tape[s] = s < Cell::kTape ? load_up_to(block.tape[r] + s * hidden_ + unit, left) : V::zero();
+    values.previous[0] = values.next[0] = V::zero();
+    if (Cell::kOutputState == 0) {  // else h has another size, perhaps, and does not matter
+      values.previous[0] = load_up_to(block.previous[0][r] + unit, left);
+      values.next[0] = load_up_to(block.h[r] + unit, left);
+    }
+    for (int s = 1; s < Cell::kStates; ++s) {
+      values.previous[s] = load_up_to(block.previous[s][r] + unit, left);
+      values.next[s] = V::zero();
+      values.dnext[s] = V::load(block.dstate[s][r] + unit);
+      values.kept[s] = divide(block, s, r, unit, values.dnext[s]);
+    }
+    for (int k = 0; k < Cell::kUnitWeights; ++k)
+      values.unit[k] = load_up_to(unit_.weight_ch + k * hidden_ + unit, left);
+  }
+
+  // Gradients of the states behind the cell -> of its sums, unit weights and the states before.
+  RNNFAST_INLINE void through_state(const Block& block, index_t r, index_t unit, CellValues& values) const {
+    const index_t left = hidden_ - unit;
+    Cell::state_gradient(values.tape, values.previous, values.next, values.unit, values.dnext, values.dsum,
+                         values.dprevious, values.dunit);
+    for (int s = 0; s < Cell::kSums; ++s)
+      store_up_to(values.dsum[s], block.tape[r] + s * hidden_ + unit, left);
+    for (int s = 1; s < Cell::kStates; ++s)
+      (values.dprevious[s] + values.kept[s]).store(block.dstate[s][r] + unit);
+    for (int k = 0; k < Cell::kUnitWeights; ++k) unit_sums_.add(block.group[r], k, unit, values.dunit[k]);
+  }
+
+  // The cell's gradient on one sample and one vector of units; `kept` of the gradient of h stays with the state
+  // before.
+  RNNFAST_INLINE void act_cell(const Block& block, index_t r, index_t unit, V dh, V kept) const {
+    CellValues values;
+    load(block, r, unit, values);
+    values.dnext[0] = dh;
+    if constexpr (Cell::kOutputState > 0) {
+      V dc;
+      Cell::output_gradient(values.tape, Cell::output_state(values.tape, values.previous), dh, dc,
+                            values.dsum);
+      values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + dc;
+    }
+    through_state(block, r, unit, values);
+    if (!projected_) (values.dprevious[0] + kept).store(block.dstate[0][r] + unit);
+  }
+
+  // Gradients of the sums behind a norm -> of what was normalised, written at `to`.
+  void through_norm(T* tape, const int (&sum)[Cell::kGates], index_t normalised, const T* gamma,
+                    const NormGradient<T>& norm, index_t to) const {
+    const index_t hidden = hidden_;
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      for (index_t unit = 0; unit < hidden; unit += V::kLanes) {
+        const index_t left = hidden - unit, at = gate * hidden + unit;
+        const V gradient = load_up_to(gamma + at, left) * load_up_to(tape + sum[gate] * hidden + unit, left);
+        store_up_to(norm(gradient, load_up_to(tape + normalised + at, left)), tape + to + at, left);
+      }
+    }
+  }
+
+  index_t hidden_;
+  bool projected_, split_, normed_, bounded_, zoned_[Cell::kStates];
+  T bound_;
+  TapeRow<Cell, T> row_;
+  api::UnitWeights<const T> unit_;
+  UnitSums unit_sums_;
+  T* room_;
+};
+
+}  // namespace rnnfast::RNNFAST_ISA

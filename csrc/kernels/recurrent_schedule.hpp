@@ -1,0 +1,101 @@
+// Which samples run at which step, at what time, and where their rows lie.
+//
+// Step s of a sample is time s, or in the reverse direction length - 1 - s: every sample begins at step 0 and
+// leaves when its length is reached. Samples are numbered by *position*, longest first (equal lengths keep their
+// order), so that those still running are the first ones: nobody has to sort, and the work is that of the real
+// steps. Rows of the tape, and of the sums over all rows, run from the last step to the first, positions
+// ascending.
+#pragma once
+
+#include "api/recurrent.hpp"
+#include "base/arena.hpp"
+#include "base/parallel.hpp"
+#include "math/isa.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// Threads own whole groups of positions, the same groups on every instruction set: sums over samples are first
+// made within a group (kernels/recurrent_backward.hpp), so that they do not depend on the number of threads.
+constexpr index_t kGroupRows = 8;
+
+template <class T>
+class Schedule {
+ public:
+  struct Memory {
+    index_t *order, *active, *first_row;
+  };
+  static RNNFAST_INLINE Memory lay_out(const api::RecurrentDims& dims, Arena<T>& arena) {
+    Memory memory{};
+    memory.order = arena.template take_as<index_t>(dims.batch);
+    memory.active = arena.template take_as<index_t>(dims.steps + 1);
+    memory.first_row = arena.template take_as<index_t>(dims.steps + 1);
+    return memory;
+  }
+
+  Schedule(const api::RecurrentCall<T>& call, const Memory& memory) : call_(call), memory_(memory) {
+    const index_t batch = call.dims.batch, steps = call.dims.steps;
+    index_t* const active = memory.active;
+    for (index_t step = 0; step <= steps; ++step) active[step] = 0;
+    for (index_t n = 0; n < batch; ++n) ++active[length(n)];
+    // Now active[l] counts the samples of length l; the first position of length l is the number of longer ones.
+    index_t longer = 0;
+    for (index_t l = steps; l >= 0; --l) {
+      const index_t count = active[l];
+      memory.first_row[l] = longer;
+      longer += count;
+    }
+    for (index_t n = 0; n < batch; ++n) memory.order[memory.first_row[length(n)]++] = n;
+    // first_row[l] has become the number of samples of length l or more; step s runs those longer than s.
+    for (index_t step = 0; step < steps; ++step) active[step] = memory.first_row[step + 1];
+    active[steps] = 0;
+    memory.first_row[steps] = 0;
+    for (index_t step = steps - 1; step >= 0; --step)
+      memory.first_row[step] = memory.first_row[step + 1] + active[step + 1];
+  }
+
+  // Positions 0 … active(step) - 1 run at `step`; before the first step all samples are there.
+  RNNFAST_INLINE index_t active(index_t step) const {
+    return step < 0 ? call_.dims.batch : memory_.active[step];
+  }
+  RNNFAST_INLINE index_t sample(index_t position) const { return memory_.order[position]; }
+  RNNFAST_INLINE index_t length(index_t n) const {
+    return call_.lengths == nullptr ? call_.dims.steps : static_cast<index_t>(call_.lengths[n]);
+  }
+  RNNFAST_INLINE index_t time(index_t n, index_t step) const {
+    return call_.reverse ? length(n) - 1 - step : step;
+  }
+  // Whether the state is replaced before the step: a cut lies between two times, whichever way they run.
+  RNNFAST_INLINE bool cut_before(index_t n, index_t step) const {
+    if (call_.resets.data == nullptr) return false;
+    const index_t t = call_.reverse ? length(n) - step : step;
+    return t < length(n) && *call_.resets.at(n, t);
+  }
+
+  // Number of a row among those of all steps, and how many rows steps begin … end - 1 have.
+  RNNFAST_INLINE index_t row(index_t step, index_t position) const {
+    return memory_.first_row[step] + position;
+  }
+  RNNFAST_INLINE index_t rows(index_t begin, index_t end) const {
+    return begin < end ? row(begin, active(begin)) - row(end - 1, 0) : 0;
+  }
+
+ private:
+  const api::RecurrentCall<T>& call_;
+  const Memory memory_;
+};
+
+// The positions of one thread: every parts-th group.
+struct OwnPositions {
+  int part, parts;
+
+  RNNFAST_INLINE index_t at(index_t own) const {
+    return (own / kGroupRows * parts + part) * kGroupRows + own % kGroupRows;
+  }
+  // How many of the positions below `count` are its own.
+  RNNFAST_INLINE index_t below(index_t count) const {
+    const index_t whole = count / kGroupRows, own = (whole + parts - 1 - part) / parts;
+    return own * kGroupRows + (whole % parts == part ? count % kGroupRows : 0);
+  }
+};
+
+}  // namespace rnnfast::RNNFAST_ISA

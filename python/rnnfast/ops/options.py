@@ -1,0 +1,85 @@
+"""Options of one call of a recurrent layer: what they are, and their checks."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arrays import Array, check_array, contiguous
+from .elementwise import mask_key
+from .weights import UNIT_WEIGHTS, RecurrentWeights
+
+
+class Zoneout(NamedTuple):
+    """Zoneout s_t = m∘s_{t-1} + (1 − m)∘s̃_t: in training m is 1 with probability `rate` and else 0, at
+    inference m = rate.
+
+    Args:
+        rates: one per state of the cell, in [0, 1).
+        training: whether m is drawn.
+        seed: of the masks, 64 bits.
+        call: number of the forward call.
+        layer: number of the layer.
+        direction: 0 forward, 1 backward in time.
+
+    Reference:
+        Krueger et al., Zoneout: regularizing RNNs by randomly preserving hidden activations, 2017.
+    """
+
+    rates: tuple[float, ...]
+    training: bool = False
+    seed: int = 0
+    call: int = 0
+    layer: int = 0
+    direction: int = 0
+
+
+def call_options(
+    name: str,
+    weights: RecurrentWeights,
+    batch: int,
+    steps: int,
+    lengths: Array | None,
+    resets: Array | None,
+    hidden_mask: Array | None,
+) -> dict[str, Array]:
+    """The arrays of a call that are there, checked."""
+    options = {key: array for key in UNIT_WEIGHTS if (array := getattr(weights, key)) is not None}
+    if lengths is not None:
+        check_array(name, "lengths", lengths, (batch,), np.dtype(np.int64))
+        if batch and not (lengths.min() >= 0 and lengths.max() <= steps):
+            raise ValueError(f"{name}: lengths must be in 0..T={steps}, got {lengths.min()}..{lengths.max()}")
+        options["lengths"] = contiguous(lengths)
+    if resets is not None:
+        check_array(name, "resets", resets, (batch, steps), np.dtype(np.bool_))
+        options["resets"] = resets
+    if hidden_mask is not None:
+        check_array(name, "hidden_mask", hidden_mask, (batch, weights.output_size), weights.weight_ih.dtype)
+        options["hidden_mask"] = contiguous(hidden_mask)
+    return options
+
+
+def zoneout_settings(
+    name: str, zoneout: Zoneout | None, states: tuple[str, ...], training: bool
+) -> dict[str, Any]:
+    if zoneout is None:
+        return {
+            "zoneout_rates": (0.0,) * len(states),
+            "zoneout_training": False,
+            "zoneout_keys": ((0, 0, 0, 0),) * len(states),
+        }
+    if len(zoneout.rates) != len(states) or not all(0 <= rate < 1 for rate in zoneout.rates):
+        raise ValueError(
+            f"{name}: zoneout.rates must have {len(states)} values in [0, 1), ({', '.join(states)}), "
+            f"got {zoneout.rates}"
+        )
+    if training and not zoneout.training and any(zoneout.rates):
+        raise ValueError(
+            f"{name}: zoneout.training must be True with training=True, as the expectation has no tape"
+        )
+    keys = tuple(
+        mask_key(name, zoneout.seed, zoneout.call, zoneout.layer, zoneout.direction, f"zoneout_{state}")
+        for state in states
+    )
+    return {"zoneout_rates": zoneout.rates, "zoneout_training": zoneout.training, "zoneout_keys": keys}

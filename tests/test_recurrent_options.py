@@ -1,0 +1,324 @@
+"""One direction of one layer with every option and pairs of them: forward against the reference, backward
+against central differences, and the same bits however the work is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast
+from gradcheck import check_gradients
+from problems import Problem, make_problem, same_bits
+from rnnfast import backend, ops
+from test_recurrent_forward import FUSED, assert_close
+
+SINGLE: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "split": {"layer_norm": "split"},
+    "joint": {"layer_norm": "joint"},
+    "projection": {"projection": 3},
+    "lengths": {"lengths": True},
+    "resets": {"resets": True},
+    "reset_state": {"resets": True, "reset_state": True},
+    "dropout": {"dropout": True},
+    "zoneout": {"zoneout": True},
+    "recompute": {"recompute": 2},
+    "reverse": {"reverse": True},
+    "nobias": {"bias": False},
+}
+EVERYTHING = {
+    "lengths": True, "resets": True, "reset_state": True, "dropout": True, "zoneout": True, "recompute": 2
+}  # fmt: skip
+
+
+def has(cell: str, options: dict[str, Any]) -> bool:
+    """Whether the cell has these options."""
+    info = ops.cells()[cell]
+    kind = options.get("layer_norm")
+    return (kind is None or kind in info.layer_norms) and (not options.get("projection") or info.projectable)
+
+
+def combined() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every option, every pair, and everything together with each layer norm, with and without projection."""
+    yield from SINGLE.items()
+    for (a, first), (b, second) in combinations(SINGLE.items(), 2):
+        if "plain" not in (a, b) and {a, b} != {"split", "joint"} and {a, b} != {"resets", "reset_state"}:
+            yield f"{a}+{b}", first | second
+    for norm in (None, "split", "joint"):
+        for projection in (0, 3):
+            for reverse in (False, True):
+                label = f"everything-{norm}-{projection}" + ("-reverse" if reverse else "")
+                yield label, EVERYTHING | {"layer_norm": norm, "projection": projection, "reverse": reverse}
+
+
+CASES = [
+    pytest.param(cell, options, id=f"{cell}-{label}")
+    for cell in ops.cells()
+    for label, options in combined()
+    if has(cell, options)
+]
+ALONE = [case for case in CASES if "+" not in case.id]
+each_case = pytest.mark.parametrize(("name", "options"), CASES)
+each_option = pytest.mark.parametrize(("name", "options"), ALONE)
+
+
+def gradients_checked(problem: Problem, **changes: Any) -> None:
+    check_gradients(
+        problem.outputs,
+        (problem.dy, *problem.dstate),
+        problem.inputs(),
+        problem.gradients(**changes),
+        blocks=problem.blocks(),
+    )
+
+
+def assert_reference(problem: Problem) -> None:
+    y, state, _ = problem.forward()
+    expected_y, expected_state = problem.reference()
+    assert_close(problem, y, expected_y)
+    for part, expected in zip(state, expected_state, strict=True):
+        assert_close(problem, part, expected)
+
+
+@each_case
+def test_forward_is_the_reference(name: str, options: dict[str, Any], dtype: type) -> None:
+    assert_reference(make_problem(name, 5, 6, 4, 7, dtype, **options))
+
+
+@each_option
+@pytest.mark.parametrize(
+    "sizes", [(1, 5, 3, 33), (18, 4, 1, 16), (70, 3, 5, 20), (0, 3, 2, 5), (3, 0, 2, 5)], ids=str
+)
+def test_forward_is_the_reference_at_every_size(
+    name: str, options: dict[str, Any], variant: str, dtype: type, sizes: tuple[int, int, int, int]
+) -> None:
+    assert_reference(make_problem(name, *sizes, dtype, **options))
+
+
+@each_case
+def test_gradients_are_central_differences(name: str, options: dict[str, Any]) -> None:
+    gradients_checked(make_problem(name, 4, 5, 3, 5, **options))
+
+
+@each_option
+def test_gradients_are_central_differences_on_every_variant(
+    name: str, options: dict[str, Any], variant: str
+) -> None:
+    gradients_checked(make_problem(name, 10, 4, 3, 18, **options))
+
+
+@each_option
+def test_threads_do_not_change_a_bit(name: str, options: dict[str, Any], variant: str, dtype: type) -> None:
+    problem = make_problem(name, 45, 12, 17, 48, dtype, **options)
+    results = []
+    for threads in (1, 2, 3):
+        rnnfast.set_num_threads(threads)
+        y, state, _ = problem.forward()
+        results.append([y, *state, *problem.gradients().values()])
+    for other in results[1:]:
+        assert all(map(same_bits, results[0], other))
+
+
+@pytest.mark.skipif(len(FUSED) < 2, reason=f"one instruction set with FMA on this machine: {FUSED}")
+@each_option
+@pytest.mark.parametrize("sizes", [(3, 4, 5, 7), (19, 3, 2, 37)], ids=str)
+def test_instruction_sets_do_not_change_a_bit(
+    name: str, options: dict[str, Any], dtype: type, sizes: tuple[int, int, int, int]
+) -> None:
+    problem = make_problem(name, *sizes, dtype, **options)
+    results = []
+    for instruction_set in FUSED:
+        with backend.use_variant(instruction_set):
+            y, state, _ = problem.forward()
+            results.append([y, *state, *problem.gradients().values()])
+    for other in results[1:]:
+        assert all(map(same_bits, results[0], other))
+
+
+def rows_of(problem: Problem, row: slice) -> dict[str, Any]:
+    """What forward takes for some samples alone."""
+    options = {
+        key: value[row] if key in ("lengths", "resets", "hidden_mask") else value
+        for key, value in problem.options.items()
+    }
+    return {"x": problem.x[row], "state": tuple(part[row] for part in problem.state), **options}
+
+
+@each_option
+def test_a_batch_of_one_has_the_bits_of_its_row(
+    name: str, options: dict[str, Any], variant: str, dtype: type
+) -> None:
+    """Zoneout aside, whose masks depend on a sample's number by intent: there row 0 is compared."""
+    problem = make_problem(name, 64, 4, 5, 21, dtype, **options)
+    y, final, tape = problem.forward()
+    whole = problem.backward(tape)
+    for n in (0,) if "zoneout" in problem.options else (0, 1, 2, 31, 63):
+        row = slice(n, n + 1)
+        row_y, row_final, tape = problem.forward(**rows_of(problem, row))
+        assert same_bits(row_y, y[row]), f"row {n}"
+        assert all(same_bits(a, b[row]) for a, b in zip(row_final, final, strict=True))
+        dstate = tuple(part[row] for part in problem.dstate)
+        gradients = ops.recurrent_backward(problem.packed, tape, problem.dy[row], dstate, bound=problem.bound)
+        assert same_bits(gradients.dx, whole.dx[row]), f"row {n}"
+        assert all(same_bits(a, b[row]) for a, b in zip(gradients.dstate, whole.dstate, strict=True))
+
+
+@each_option
+def test_one_bad_sample_leaves_the_others_alone(
+    name: str, options: dict[str, Any], variant: str, dtype: type
+) -> None:
+    problem = make_problem(name, 9, 4, 5, 19, dtype, **options)
+    clean = problem.forward()[0], problem.gradients()["x"]
+    problem.x[4] = problem.state[0][4] = problem.dy[4] = np.nan
+    bad = problem.forward()[0], problem.gradients()["x"]
+    good = [n for n in range(9) if n != 4]
+    assert all(same_bits(a[good], b[good]) for a, b in zip(clean, bad, strict=True))
+
+
+@each_case
+@pytest.mark.parametrize("cut", [1, 3])
+def test_pieces_have_the_bits_of_the_whole(name: str, options: dict[str, Any], dtype: type, cut: int) -> None:
+    """At inference: the expectation of zoneout, masks of h as they were."""
+    problem = make_problem(name, 5, 6, 4, 18, dtype, **options)
+    reverse, lengths = problem.reverse, problem.options.pop("lengths", None)
+    if "zoneout" in problem.options:
+        problem.options["zoneout"] = problem.options["zoneout"]._replace(training=False)
+    if reverse and lengths is not None:
+        pytest.skip("the first piece of a reversed ragged sequence begins at another time for every sample")
+    whole_lengths = {} if lengths is None else {"lengths": lengths}
+    y, final, _ = problem.forward(training=False, **whole_lengths)
+    resets = problem.options.pop("resets", None)
+    state, outputs = problem.state, []
+    pieces = [slice(0, cut), slice(cut, 6)]
+    for piece in pieces[::-1] if reverse else pieces:
+        changes: dict[str, Any] = {"x": problem.x[:, piece], "state": state, "training": False}
+        if lengths is not None:
+            changes["lengths"] = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
+        if resets is not None:
+            changes["resets"] = resets[:, piece]
+            if reverse and piece.stop < 6:  # the cut at the later piece's first time lies between the two
+                state = tuple(
+                    np.where(resets[:, piece.stop, None], problem.options.get("reset_state", (0, 0))[s], part)
+                    for s, part in enumerate(state)
+                )
+                changes["state"] = tuple(part.astype(dtype) for part in state)
+        part_y, state, _ = problem.forward(**changes)
+        outputs.append(part_y)
+    assert same_bits(y, np.concatenate(outputs[::-1] if reverse else outputs, axis=1))
+    assert all(map(same_bits, state, final))
+
+
+@each_case
+def test_steps_have_the_bits_of_the_sequence(name: str, options: dict[str, Any], dtype: type) -> None:
+    problem = make_problem(name, 5, 6, 4, 18, dtype, **(options | {"lengths": False, "reverse": False}))
+    zoneout = problem.options.get("zoneout")
+    if zoneout is not None:
+        problem.options["zoneout"] = zoneout = zoneout._replace(training=False)
+    mask = problem.options.pop("hidden_mask", None)  # a mask is drawn in training, where there are no steps
+    resets, reset_state = problem.options.get("resets"), problem.options.get("reset_state", (0, 0))
+    y, final, _ = problem.forward(training=False)
+    assert mask is None or mask.size
+    state = problem.state
+    for t in range(6):
+        if resets is not None:
+            state = tuple(
+                np.where(resets[:, t, None], reset_state[s], part).astype(dtype)
+                for s, part in enumerate(state)
+            )
+        state = ops.recurrent_step(problem.packed, problem.x[:, t], state, zoneout=zoneout)
+        assert same_bits(state[0], np.ascontiguousarray(y[:, t])), f"step {t}"
+    assert all(map(same_bits, state, final))
+
+
+@each_case
+@pytest.mark.parametrize("every", [1, 2, 4, 6, 9])
+def test_recomputed_gradients_have_the_bits_of_kept_ones(
+    name: str, options: dict[str, Any], dtype: type, every: int
+) -> None:
+    problem = make_problem(name, 11, 6, 4, 18, dtype, **(options | {"recompute": 0}))
+    kept, recomputed = problem.gradients(), problem.gradients(recompute=every)
+    assert all(same_bits(kept[key], recomputed[key]) for key in kept)
+
+
+@each_option
+def test_inference_has_the_bits_of_training(
+    name: str, options: dict[str, Any], variant: str, dtype: type
+) -> None:
+    problem = make_problem(name, 11, 5, 4, 18, dtype, **options)
+    y, state, _ = problem.forward(training=True)
+    y_inference, state_inference, tape = problem.forward(training=False)
+    assert tape is None
+    assert same_bits(y, y_inference)
+    assert all(map(same_bits, state, state_inference))
+
+
+@each_case
+def test_padding_is_neither_read_nor_written_but_for_zeros(
+    name: str, options: dict[str, Any], dtype: type
+) -> None:
+    problem = make_problem(name, 6, 5, 4, 18, dtype, **(options | {"lengths": True}))
+    lengths = problem.options["lengths"]
+    assert {0, 5} <= set(lengths)
+    y, state, _ = problem.forward()
+    gradients = problem.gradients()
+    padding = np.arange(5) >= lengths[:, None]
+    assert not y[padding].any()
+    assert not gradients["x"][padding].any()
+    problem.x[padding] = problem.dy[padding] = np.nan
+    other_y, other_state, _ = problem.forward()
+    others = problem.gradients()
+    assert same_bits(y, other_y)
+    assert all(map(same_bits, state, other_state))
+    assert all(same_bits(gradients[key], others[key]) for key in gradients)
+
+
+@each_case
+def test_full_lengths_are_no_lengths(name: str, options: dict[str, Any], dtype: type) -> None:
+    problem = make_problem(name, 11, 5, 4, 18, dtype, **(options | {"lengths": False}))
+    full = {"lengths": np.full(11, 5)}
+    results = [
+        [*problem.forward(**changes)[:1], *problem.gradients(**changes).values()] for changes in ({}, full)
+    ]
+    assert all(map(same_bits, *results))
+
+
+@each_case
+def test_all_states_of_all_steps(name: str, options: dict[str, Any], dtype: type) -> None:
+    problem = make_problem(name, 5, 6, 4, 7, dtype, **options)
+    others = tuple(np.full((5, 6, 7), np.nan, dtype) for _ in problem.state[1:])
+    _, final, _ = problem.forward(states_out=others)
+    lengths = problem.options.get("lengths", np.full(5, 6))
+    for part, array, start in zip(final[1:], others, problem.state[1:], strict=True):
+        for n, length in enumerate(lengths):
+            last = (0 if problem.reverse else length - 1) if length else None
+            assert same_bits(part[n], start[n] if last is None else np.ascontiguousarray(array[n, last]))
+            assert not array[n, length:].any()
+    assert all(np.isfinite(array).all() for array in others)
+
+
+@each_option
+def test_bound_cuts_the_gradient_of_h_at_every_step(name: str, options: dict[str, Any], dtype: type) -> None:
+    """Against one step at a time, whose incoming gradient is cut by hand."""
+    if options.get("recompute") or options.get("zoneout") or options.get("lengths") or options.get("resets"):
+        options = {}  # the bound comes before all of these
+    problem = make_problem(name, 5, 4, 3, 18, dtype, **options, bound=0.25)
+    order = range(4)[::-1] if problem.reverse else range(4)
+    state, tapes = problem.state, {}
+    for t in order:
+        _, state, tapes[t] = problem.forward(x=problem.x[:, t : t + 1], state=state)
+    dstate, dx = problem.dstate, np.empty_like(problem.x)
+    bitten = 0
+    for t in reversed(order):
+        dh = problem.dy[:, t] + dstate[0]
+        bitten += (abs(dh) > 0.25).sum()
+        step = ops.recurrent_backward(problem.packed, tapes[t], None, (np.clip(dh, -0.25, 0.25), *dstate[1:]))
+        dx[:, t], dstate = step.dx[:, 0], step.dstate
+    gradients = problem.gradients()
+    assert bitten
+    assert np.allclose(gradients["x"], dx, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-13)
+    assert not np.allclose(gradients["x"], make_problem(name, 5, 4, 3, 18, dtype, **options).gradients()["x"])
