@@ -43,7 +43,9 @@ def test_gradients_are_central_differences(
     kind: type[models.Model], name: str, options: dict[str, Any]
 ) -> None:
     model = make(kind, name, np.float64, **options)
-    random = np.random.default_rng(1)
+    # Of the first seeds one at which no direction of a relu layer is dead: where no sequence has a unit above
+    # zero at the last step and at the one before it, the gradient of weight_hh truly is zero.
+    random = np.random.default_rng(3)
     for parameter in model.parameters():
         parameter.data = 0.5 * random.standard_normal(parameter.shape)
     x = sequences(3, np.float64)

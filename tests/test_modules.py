@@ -253,7 +253,7 @@ def test_backward_takes_the_same_weights_however_they_were_touched(
         if touched:
             action(layer)
         results.append(layer.backward(tape, np.ones_like(y))[0])
-        assert len(kept) in (0, 4)
+        assert len(kept) in (0, len(layer.parameters()))
     assert same_bits(*results)
 
 

@@ -108,11 +108,13 @@ class RecurrentModel(Model):
             dropout: rate of dropout between recurrent layers, in training.
             dtype: float32 or float64.
             seed: seed of initial weights and dropout masks, None for a fresh one.
-            options: the cell's own: forget_bias of "lstm", activation of "rnn", reset of "gru".
+            options: all others of the recurrent layers, see :class:`rnnfast.nn.Recurrent`, and the cell's
+                own: proj_size, peephole, coupled and forget_bias of "lstm", activation of "rnn", reset of
+                "gru".
 
         Raises:
             TypeError: if a size is not an int, the dtype is another one or the cell has no such option.
-            ValueError: if an argument is out of its range.
+            ValueError: if an argument is out of its range or does not go with the others.
         """
         if "batch_first" in options:
             raise TypeError(
@@ -132,8 +134,7 @@ class RecurrentModel(Model):
             seed=layer_seed,
             **options,
         )
-        features = hidden_size * self.recurrent.num_directions
-        self.head = Linear(features, output_size, dtype=dtype, seed=head_seed)
+        self.head = Linear(self.recurrent.output_size, output_size, dtype=dtype, seed=head_seed)
         self.arguments = {
             "input_size": self.recurrent.input_size,
             "hidden_size": self.recurrent.hidden_size,
@@ -144,7 +145,21 @@ class RecurrentModel(Model):
             "bidirectional": bool(bidirectional),
             "dropout": self.recurrent.dropout,
             "dtype": self.head.dtype.name,
-            # JSON has no NumPy numbers.
-            **{name: v.item() if isinstance(v, np.generic) else v for name, v in options.items()},
+            **{name: _as_json(value) for name, value in options.items()},
         }
         self.flatten()
+
+    def _check_pieces(self, operation: str) -> None:
+        """Raise ValueError if a piece's state cannot be all that the next piece has to know."""
+        if self.recurrent.num_directions == 2:
+            raise ValueError(
+                f"{type(self).__name__}.{operation}: bidirectional must be False to run in pieces, as the "
+                f"second direction starts at the last step and brings its state from later pieces, got True"
+            )
+
+
+def _as_json(value: Any) -> Any:
+    """The value as it comes back from a file: JSON has neither NumPy numbers nor tuples."""
+    if isinstance(value, (tuple, list)):
+        return [_as_json(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..nn import Tape
 from ..nn.parameter import Array
+from ..nn.states import State
 from .model import RecurrentModel
 
 
@@ -48,3 +49,34 @@ class Seq2Seq(RecurrentModel):
         dhidden = self.head.backward(head_tape, dy)
         self._close(tape)
         return self.recurrent.backward(layer_tape, dhidden)[0]
+
+    def piece_outputs(self) -> str:
+        """Where a model that runs in pieces puts out: "steps", one vector for every step.
+
+        Raises:
+            ValueError: if the model is bidirectional.
+        """
+        self._check_pieces("piece_outputs")
+        return "steps"
+
+    def forward_piece(
+        self, x: Array, state: State = None, *, training: bool = True
+    ) -> tuple[Array, State, Tape | None]:
+        """As `forward`, over one piece of longer sequences: piece by piece it gives the numbers of the whole.
+
+        Args:
+            x: shape (N, T, I).
+            state: what the piece before gave back; None at the start of the sequences.
+            training: False switches dropout off and keeps no tape.
+
+        Returns:
+            (y, state, tape): y of shape (N, T, O); the state of the recurrent layers after the piece; what
+            `backward` needs, which takes the state at the start for a constant.
+
+        Raises:
+            ValueError: if the model is bidirectional or a shape is wrong.
+        """
+        self._check_pieces("forward_piece")
+        hidden, state, layer_tape = self.recurrent.forward(x, state, training=training)
+        y, head_tape = self.head.forward(hidden, training=training)
+        return y, state, Tape(self, (layer_tape, head_tape)) if training else None

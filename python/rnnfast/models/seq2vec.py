@@ -6,6 +6,7 @@ import numpy as np
 
 from ..nn import Tape
 from ..nn.parameter import Array
+from ..nn.states import State
 from .model import RecurrentModel
 
 
@@ -52,9 +53,41 @@ class Seq2Vec(RecurrentModel):
         layer_tape, head_tape = self._read(tape)
         dlast = self.head.backward(head_tape, dy)
         self._close(tape)
-        directions, hidden = self.recurrent.num_directions, self.recurrent.hidden_size
-        dh = np.zeros((self.recurrent.num_layers * directions, len(dlast), hidden), dlast.dtype)
-        dh[-directions:] = dlast.reshape(-1, directions, hidden).transpose(1, 0, 2)
+        directions, size = self.recurrent.num_directions, self.recurrent.state_sizes[0]
+        dh = np.zeros((self.recurrent.num_layers * directions, len(dlast), size), dlast.dtype)
+        dh[-directions:] = dlast.reshape(-1, directions, size).transpose(1, 0, 2)
         # h is the first state of every cell; no gradient comes in on the others, nor on the steps before.
         others = (None,) * (len(self.recurrent.cell.states) - 1)
         return self.recurrent.backward(layer_tape, None, (dh, *others) if others else dh)[0]
+
+    def piece_outputs(self) -> str:
+        """Where a model that runs in pieces puts out: "last", one vector after the last step.
+
+        Raises:
+            ValueError: if the model is bidirectional.
+        """
+        self._check_pieces("piece_outputs")
+        return "last"
+
+    def forward_piece(
+        self, x: Array, state: State = None, *, training: bool = True
+    ) -> tuple[Array, State, Tape | None]:
+        """As `forward`, over one piece of longer sequences: y of the last piece is that of the whole.
+
+        Args:
+            x: shape (N, T, I).
+            state: what the piece before gave back; None at the start of the sequences.
+            training: False switches dropout off and keeps no tape.
+
+        Returns:
+            (y, state, tape): y of shape (N, O); the state of the recurrent layers after the piece; what
+            `backward` needs, which takes the state at the start for a constant.
+
+        Raises:
+            ValueError: if the model is bidirectional or a shape is wrong.
+        """
+        self._check_pieces("forward_piece")
+        _, state, layer_tape = self.recurrent.forward(x, state, training=training)
+        h = state if len(self.recurrent.cell.states) == 1 else state[0]
+        y, head_tape = self.head.forward(h[-1], training=training)
+        return y, state, Tape(self, (layer_tape, head_tape)) if training else None

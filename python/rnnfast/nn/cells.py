@@ -1,8 +1,8 @@
-"""The named recurrent layers: what each cell computes, and the options it has of its own.
+"""The named recurrent layers beside the LSTM: what each cell computes, and the options it has of its own.
 
 Everything else — layers, directions, states, backward — is ``Recurrent``'s, for every cell alike, and so is
 the description of the options common to all. The signatures name these nevertheless, so that ``help`` and
-editors show every option with its default.
+editors show every option with its default. Not here: LSTM, which has most options of its own (``lstm``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import check_finite, check_flag
+from .lstm import LSTM
 from .recurrent import Recurrent
+
+__all__ = ["GRU", "LSTM", "RNN", "recurrent_layer"]
 
 
 class RNN(Recurrent):
@@ -26,11 +28,11 @@ class RNN(Recurrent):
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
         activation: "tanh" or "relu".
-        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
+        bias, batch_first, …, seed: options of every cell, see :class:`Recurrent`.
 
     Raises:
-        TypeError: if a size is not an int or the dtype is another one.
-        ValueError: if an argument is out of its range.
+        TypeError: if an argument is of another type.
+        ValueError: if an argument is out of its range or does not go with the others.
 
     Example:
         >>> import numpy as np
@@ -54,109 +56,45 @@ class RNN(Recurrent):
         batch_first: bool = True,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        layer_norm: str | None = None,
+        trainable_state: bool = False,
+        state_gradient_bound: float | None = None,
+        recompute: int = 0,
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
         if activation not in ("tanh", "relu"):
             raise ValueError(f"RNN: activation must be 'tanh' or 'relu', got {activation!r}")
         super().__init__(
-            f"rnn_{activation}",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            dtype=dtype,
-            seed=seed,
-        )
-
-
-class LSTM(Recurrent):
-    """Long short-term memory.
-
-    a = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh; i, f, o = sigmoid(a) and g = tanh(a), each of its own rows;
-    c_t = f∘c_{t-1} + i∘g; h_t = o∘tanh(c_t). Gate order i, f, g, o; the state is (h, c).
-
-    Args:
-        input_size: I, features per step.
-        hidden_size: H, hidden units per layer and direction.
-        num_layers: L.
-        forget_bias: constant added to b_ih of gate f at initialisation; without biases there is nothing to
-            add it to.
-        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
-
-    Raises:
-        TypeError: if a size is not an int or the dtype is another one.
-        ValueError: if an argument is out of its range.
-
-    Example:
-        >>> import numpy as np
-        >>> from rnnfast import nn
-        >>> y, (h, c) = nn.LSTM(3, 8, num_layers=2, seed=0)(np.ones((2, 5, 3), np.float32))
-        >>> y.shape, h.shape, c.shape
-        ((2, 5, 8), (2, 2, 8), (2, 2, 8))
-
-    Reference:
-        Hochreiter & Schmidhuber, Long short-term memory, 1997; Gers, Schmidhuber & Cummins, Learning to
-        forget, 2000.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        forget_bias: float = 1.0,
-        bias: bool = True,
-        batch_first: bool = True,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        dtype: Any = np.float32,
-        seed: int | None = None,
-    ) -> None:
-        added = check_finite("LSTM", "forget_bias", forget_bias)
-        if not check_flag("LSTM", "bias", bias) and added not in (0.0, 1.0):
-            raise ValueError(
-                f"LSTM: forget_bias must be left out with bias=False, as there is no bias to add it to, "
-                f"got {forget_bias}"
-            )
-        super().__init__(
-            "lstm",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            dtype=dtype,
-            seed=seed,
-        )
-        first = self.cell.gates.index("f") * self.hidden_size
-        for name, parameter in self.named_parameters():
-            if name.startswith("bias_ih"):
-                parameter.data[first : first + self.hidden_size] += added
+            f"rnn_{activation}", input_size, hidden_size, num_layers,
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional, dropout=dropout,
+            input_dropout=input_dropout, recurrent_dropout=recurrent_dropout, weight_dropout=weight_dropout,
+            zoneout=zoneout, layer_norm=layer_norm, trainable_state=trainable_state,
+            state_gradient_bound=state_gradient_bound, recompute=recompute, dtype=dtype, seed=seed,
+        )  # fmt: skip
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit, the reset gate applied after the product (as PyTorch and cuDNN).
+    """Gated recurrent unit: r, z = sigmoid(p + q); h_t = (1 - z)∘n + z∘h_{t-1}; gate order r, z, n.
 
-    p = W_ih x_t + b_ih; q = W_hh h_{t-1} + b_hh; r, z = sigmoid(p + q); n = tanh(p_n + r∘q_n);
-    h_t = (1 - z)∘n + z∘h_{t-1}. Gate order r, z, n.
+    p = W_ih x_t + b_ih; q = W_hh h_{t-1} + b_hh; with reset="after" n = tanh(p_n + r∘q_n), as PyTorch and
+    cuDNN; with reset="before" n = tanh(p_n + W_hn (r∘h_{t-1}) + b_hn), as in the paper.
 
     Args:
         input_size: I, features per step.
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
-        reset: "after", the reset gate applied after the product with W_hh; "before" is not there yet.
-        bias, batch_first, bidirectional, dropout, dtype, seed: options of every cell, see :class:`Recurrent`.
+        reset: "after" or "before", whether the reset gate acts after or before the product with W_hn.
+        bias, batch_first, …, seed: options of every cell, see :class:`Recurrent`; layer_norm is None or
+            "split", and None with reset="before".
 
     Raises:
-        TypeError: if a size is not an int or the dtype is another one.
-        ValueError: if an argument is out of its range.
+        TypeError: if an argument is of another type.
+        ValueError: if an argument is out of its range or does not go with the others.
 
     Example:
         >>> import numpy as np
@@ -181,23 +119,26 @@ class GRU(Recurrent):
         batch_first: bool = True,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        layer_norm: str | None = None,
+        trainable_state: bool = False,
+        state_gradient_bound: float | None = None,
+        recompute: int = 0,
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
-        if reset != "after":
-            raise ValueError(f"GRU: reset must be 'after' (reset='before' is not there yet), got {reset!r}")
+        if reset not in ("after", "before"):
+            raise ValueError(f"GRU: reset must be 'after' or 'before', got {reset!r}")
         super().__init__(
-            "gru",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            dtype=dtype,
-            seed=seed,
-        )
+            "gru" if reset == "after" else "gru_reset_before", input_size, hidden_size, num_layers,
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional, dropout=dropout,
+            input_dropout=input_dropout, recurrent_dropout=recurrent_dropout, weight_dropout=weight_dropout,
+            zoneout=zoneout, layer_norm=layer_norm, trainable_state=trainable_state,
+            state_gradient_bound=state_gradient_bound, recompute=recompute, dtype=dtype, seed=seed,
+        )  # fmt: skip
 
 
 def recurrent_layer(

@@ -1,10 +1,9 @@
-"""A stack of recurrent layers of any registered cell: layers, directions, dropout between layers, states,
-single steps.
+"""Recurrent layers of any registered cell, as callers see them: construction, forward, backward, single
+steps, with every argument checked.
 
-The maths of one layer over time is ``ops.recurrent_forward`` and ``ops.recurrent_backward``; here its calls
-are put together. Parameter names and layouts are PyTorch's: ``weight_ih_l0`` [G*H, I], ``weight_hh_l0`` [G*H,
-H], ``bias_ih_l0`` and ``bias_hh_l0`` [G*H], then ``…_l0_reverse``, ``…_l1``, and so on. Not here: the named
-classes RNN, LSTM and GRU (``cells``).
+Parameters are named as in PyTorch, ``weight_ih_l0``, then ``…_l0_reverse``, ``…_l1``, and so on. Not here:
+the passes over layers and directions (``stack``), ranges of options (``options``), parameters and their
+initial values (``weights``), random masks (``masks``), the named classes RNN, LSTM and GRU (``cells``).
 """
 
 from __future__ import annotations
@@ -14,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .arguments import check_array, check_dtype, check_flag, check_rate, check_size
+from .arguments import check_array, check_size
+from .masks import CallMasks
 from .module import Module, RandomCounter, Tape
-from .parameter import Array, Parameter
+from .options import Options
+from .parameter import Array
+from .stack import Kept, Stack
 from .states import SequenceLayout, State, StateLayout
-from .weights import DirectionWeights
+from .weights import DirectionWeights, make_parameters
 
 
 class Recurrent(Module):
@@ -31,23 +33,37 @@ class Recurrent(Module):
         input_size: I, features per step.
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
+        proj_size: P < H, size of the projected output h of an LSTM, 0 for none.
         bias: whether there are b_ih and b_hh.
         batch_first: x and y are [N, T, F], or [T, N, F] if False; neither is copied.
         bidirectional: a second direction runs from the last step to the first; y is [forward, backward] on
             the last axis.
-        dropout: rate of dropout on y of every layer but the last, in training.
+        dropout: rate of dropout on y of every layer but the last, fresh at every step.
+        input_dropout: rate on the input of every layer, the same mask at all steps of a sequence.
+        recurrent_dropout: rate on h_{t-1} where it enters W_hh, the same mask at all steps of a sequence.
+        weight_dropout: rate on the weights W_hh, one mask per call of `forward` (DropConnect).
+        zoneout: rate with which a unit keeps its state for a step; one for all states, or LSTM (h, c).
+        layer_norm: None, "split" (W_ih x and W_hh h normalised each, and c of the LSTM) or "joint" (their
+            sum).
+        trainable_state: whether the initial state is learned: parameters ``initial_h_l0``, ….
+        state_gradient_bound: largest allowed absolute value of the gradient of h at each step, None for none.
+        recompute: keep states for `backward` every so many steps only, and run forward again between them;
+            0 keeps everything of every step. It changes memory and time, not one bit of the result.
         dtype: float32 or float64.
-        seed: seed of initial weights and dropout masks, None for a fresh one.
+        seed: seed of initial weights and random masks, None for a fresh one.
+
+    Dropout and zoneout masks are drawn in training alone; at inference zoneout takes its rate in place of the
+    mask. Sizes of what the layer puts out are `output_size`, D*H (D*P), and `state_sizes`.
 
     Raises:
-        TypeError: if a size is not an int or the dtype is another one.
-        ValueError: if an argument is out of its range.
+        TypeError: if an argument is of another type.
+        ValueError: if one is out of its range, or options do not go together.
 
     Example:
         >>> import numpy as np
         >>> from rnnfast import nn
         >>> layer = nn.Recurrent("gru", 3, 8, seed=0)
-        >>> y, h = layer(np.ones((2, 5, 3), np.float32))
+        >>> y, h = layer(np.ones((2, 5, 3), np.float32), lengths=[5, 2])
         >>> y.shape, h.shape
         ((2, 5, 8), (1, 2, 8))
     """
@@ -59,142 +75,143 @@ class Recurrent(Module):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        proj_size: int = 0,
         bias: bool = True,
         batch_first: bool = True,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        layer_norm: str | None = None,
+        trainable_state: bool = False,
+        state_gradient_bound: float | None = None,
+        recompute: int = 0,
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
         name = type(self).__name__
-        for option, flag in {
-            "bias": bias,
-            "batch_first": batch_first,
-            "bidirectional": bidirectional,
-        }.items():
-            check_flag(name, option, flag)
         if cell not in ops.cells():
             raise ValueError(f"{name}: cell must be one of {', '.join(ops.cells())}, got {cell!r}")
         self.cell = ops.cells()[cell]
         self.input_size = check_size(name, "input_size", input_size)
         self.hidden_size = check_size(name, "hidden_size", hidden_size)
         self.num_layers = check_size(name, "num_layers", num_layers)
+        self.options = Options(
+            proj_size, bias, batch_first, bidirectional, dropout, input_dropout, recurrent_dropout,
+            weight_dropout, zoneout, layer_norm, trainable_state, state_gradient_bound, recompute, dtype,
+        ).checked(name, self.cell, self.hidden_size, self.num_layers)  # fmt: skip
+        self.dtype = self.options.dtype
+        self.dropout = self.options.dropout
         self.num_directions = 2 if bidirectional else 1
-        self.dropout = check_rate(name, "dropout", dropout)
-        if self.dropout > 0 and self.num_layers == 1:
-            raise ValueError(
-                f"{name}: dropout must be 0 with num_layers=1, as it acts between layers, got {dropout}; "
-                f"add layers, or put nn.Dropout behind this one"
-            )
-        self.dtype = check_dtype(name, dtype)
+        self.state_sizes = self.options.state_sizes(self.cell, self.hidden_size)
+        self.output_size = self.num_directions * self.state_sizes[0]
         self.counter = RandomCounter(init.resolve_seed(seed))
-        self._layout = SequenceLayout(bool(batch_first), self.dtype)
-        self._states = StateLayout(
-            self.cell.states, self.num_layers * self.num_directions, self.hidden_size, self.dtype
-        )
+        self._layout = SequenceLayout(self.options.batch_first, self.dtype)
+        count = self.num_layers * self.num_directions
+        self._states = StateLayout(self.cell.states, count, self.state_sizes, self.dtype)
         random = init.generator(self.counter.seed)
-        self._weights = [
-            self._make_weights(layer, direction, bias, random)
-            for layer in range(self.num_layers)
-            for direction in range(self.num_directions)
-        ]
-
-    def _make_weights(
-        self, layer: int, direction: int, bias: bool, random: np.random.RandomState
-    ) -> DirectionWeights:
-        hidden, gates = self.hidden_size, len(self.cell.gates)
-        inputs = self.input_size if layer == 0 else hidden * self.num_directions
-        # Gate by gate: the fans of Glorot's formula and orthogonality are those of the map into one gate.
-        input_weights = [init.glorot_uniform((hidden, inputs), random, self.dtype) for _ in range(gates)]
-        hidden_weights = [init.orthogonal(hidden, random, self.dtype) for _ in range(gates)]
-        parameters = {
-            "weight_ih": Parameter(np.concatenate(input_weights)),
-            "weight_hh": Parameter(np.concatenate(hidden_weights)),
-        }
-        if bias:
-            parameters["bias_ih"] = Parameter(np.zeros(gates * hidden, self.dtype))
-            parameters["bias_hh"] = Parameter(np.zeros(gates * hidden, self.dtype))
-        for name, parameter in parameters.items():
-            setattr(self, f"{name}_l{layer}" + ("_reverse" if direction else ""), parameter)
-        return DirectionWeights(self.cell.name, parameters)
+        self._weights: list[DirectionWeights] = []
+        for k in range(count):
+            layer, direction = divmod(k, self.num_directions)
+            inputs = self.input_size if layer == 0 else self.output_size
+            parameters = make_parameters(self.cell, self.options, inputs, self.hidden_size, random)
+            for parameter_name, parameter in parameters.items():
+                setattr(self, f"{parameter_name}_l{layer}" + ("_reverse" if direction else ""), parameter)
+            self._weights.append(DirectionWeights(cell, self.options.layer_norm, parameters))
+        self._stack = Stack(self._weights, self.options, self.input_size, self.state_sizes, self._layout)
 
     def init_state(self, batch_size: int) -> State:
-        """The zero state.
+        """The zero state, or the trainable one where the layer has it; a copy.
 
         Args:
             batch_size: N.
 
         Returns:
-            h of shape (L*D, N, H); for a cell of several states a tuple of such arrays, LSTM (h, c).
+            h of shape (L*D, N, H), or (L*D, N, P); for a cell of several states a tuple: LSTM (h, c).
         """
-        return self._states.zeros(
-            check_size(f"{type(self).__name__}.init_state", "batch_size", batch_size, minimum=0)
-        )
+        batch = check_size(f"{type(self).__name__}.init_state", "batch_size", batch_size, minimum=0)
+        if not self.options.trainable_state:
+            return self._states.zeros(batch)
+        return self._states.stack([own.initial_state(batch) or () for own in self._weights])
 
-    def __call__(self, x: Array, state: State = None) -> tuple[Array, State]:
+    def __call__(
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Any = None,
+        resets: Array | None = None,
+        return_states: bool = False,
+    ) -> Any:
         """Inference.
 
         Args:
-            x: shape (N, T, I), or (T, N, I) if not batch_first.
-            state: initial state as from `init_state`, None for zeros.
+            x, state, lengths, resets: as in `forward`.
+            return_states: whether to return every step's state too.
 
         Returns:
-            (y, state): y of shape (N, T, D*H), or (T, N, D*H); the final state.
+            (y, state): y of shape (N, T, D*H), or (T, N, D*H); the final state. With return_states (y, state,
+            states): each state after every step, shape (L*D, N, T, H), or (L*D, T, N, H), 0 on padding; a
+            tuple of such arrays like the state.
         """
-        y, final, _ = self.forward(x, state, training=False)
-        return y, final
+        y, final, _, states = self._run(x, state, lengths, resets, False, return_states)
+        return (y, final, states) if return_states else (y, final)
 
     def forward(  # type: ignore[override]
-        self, x: Array, state: State = None, *, training: bool = True
+        self,
+        x: Array,
+        state: State = None,
+        *,
+        lengths: Any = None,
+        resets: Array | None = None,
+        training: bool = True,
     ) -> tuple[Array, State, Tape | None]:
         """Run over all steps.
 
         Args:
             x: shape (N, T, I), or (T, N, I) if not batch_first.
-            state: initial state as from `init_state`, None for zeros.
-            training: False switches dropout off and keeps no tape (None is returned in its place).
+            state: initial state as from `init_state`, None for that.
+            lengths: steps of each sequence, N ints in 0..T, None for T; y is 0 on the padding behind, and the
+                final state is that after the last step of each.
+            resets: bool, shape (N, T), or (T, N); resets[n, t] cuts sequence n between steps t-1 and t: the
+                state that would pass, forward or backward in time, is replaced by the initial one.
+            training: False switches random masks off and keeps no tape (None is returned in its place).
 
         Returns:
             (y, state, tape): y of shape (N, T, D*H), or (T, N, D*H); the final state; what `backward` needs,
             which refers to x and y: leave both unchanged until then.
 
         Raises:
-            TypeError: if x or the state has another dtype than the layer.
-            ValueError: if x or the state has the wrong shape.
+            TypeError: if an argument has another dtype than it should.
+            ValueError: if one has the wrong shape, or a length is not in 0..T.
         """
+        return self._run(x, state, lengths, resets, training, False)[:3]
+
+    def _run(
+        self, x: Array, state: State, lengths: Any, resets: Any, training: bool, return_states: bool
+    ) -> tuple[Array, State, Tape | None, State]:
         operation = f"{type(self).__name__}.forward"
-        inputs = self._layout.check(operation, "x", x, self.input_size, "input_size")
-        batch, steps = inputs.shape[:2]
+        x = self._layout.check(operation, "x", x, self.input_size, "input_size")
+        batch, steps = x.shape[:2]
         initial = self._states.split(operation, "state", state, batch, steps)
         if training and state is not None:
             # The tape keeps them: copies, as the caller may write to the state before backward.
             initial = [tuple(part.copy() for part in parts) for parts in initial]
-        drop = training and self.dropout > 0
-        call = self.counter.draw() if drop else 0
-        finals, tapes, masks = [], [], []
-        for layer in range(self.num_layers):
-            mask = self._dropout_mask(batch, steps, call, layer - 1) if drop and layer > 0 else None
-            masks.append(mask)
-            if mask is not None:
-                inputs = inputs * mask
-            y = self._layout.empty(batch, steps, self.num_directions * self.hidden_size)
-            for direction in range(self.num_directions):
-                k = layer * self.num_directions + direction
-                _, final, tape = ops.recurrent_forward(
-                    self._weights[k].packed(),
-                    inputs,
-                    None if state is None else initial[k],
-                    reverse=direction == 1,
-                    training=training,
-                    out=self._part(y, direction),
-                    name=operation,
-                )
-                finals.append(final)
-                tapes.append(tape)
-            inputs = y
-        state_after = self._states.stack(finals)
-        tape_of_all = Tape(self, (tapes, masks, batch, steps)) if training else None
-        return self._layout.swap(inputs), state_after, tape_of_all
+        y, finals, every, kept = self._stack.forward(
+            operation,
+            x,
+            None if state is None else initial,
+            self._layout.check_lengths(operation, lengths, batch, steps),
+            self._layout.check_resets(operation, resets, (batch, steps)),
+            CallMasks(self.options, self.counter, training),
+            return_states=return_states,
+        )
+        swapped = [tuple(self._layout.swap(part) for part in parts) for parts in every]
+        states = self._states.stack(swapped) if return_states else None
+        tape = Tape(self, kept) if training else None
+        return self._layout.swap(y), self._states.stack(finals), tape, states
 
     def backward(  # type: ignore[override]
         self, tape: Tape | None, dy: Array | None, dstate: State = None
@@ -208,49 +225,35 @@ class Recurrent(Module):
                 for zero.
 
         Returns:
-            (dx, dstate): like x, and like the initial state.
+            (dx, dstate): like x, and like the initial state; the latter is in the gradients of a trainable
+            initial state already, where the sequences started from that.
 
         Raises:
             RuntimeError: if the tape was used before, is another module's, or is None, or if the weights have
                 changed since forward.
         """
         operation = f"{type(self).__name__}.backward"
-        tapes, masks, batch, steps = self._read(tape)
-        incoming = self._states.split(operation, "dstate", dstate, batch, steps, optional=True)
+        kept: Kept = self._read(tape)
+        front = kept.batch, kept.steps
+        incoming = self._states.split(operation, "dstate", dstate, *front, optional=True)
         if dy is not None:
-            features = self.num_directions * self.hidden_size
-            dy = self._layout.check(operation, "dy", dy, features, "directions*hidden_size", (batch, steps))
-        packed = [own.packed_like(operation, t) for own, t in zip(self._weights, tapes, strict=True)]
+            axis = f"directions*{'proj_size' if self.options.proj_size else 'hidden_size'}"
+            dy = self._layout.check(operation, "dy", dy, self.output_size, axis, front)
+        packed = self._stack.packed_like(operation, kept)
         self._close(tape)
-        outgoing: list[tuple[Array, ...]] = []
-        dlayer = dy
-        for layer in reversed(range(self.num_layers)):
-            dinputs = []
-            for direction in range(self.num_directions):
-                k = layer * self.num_directions + direction
-                gradients = ops.recurrent_backward(
-                    packed[k],
-                    tapes[k],
-                    None if dlayer is None else self._part(dlayer, direction),
-                    None if dstate is None else incoming[k],
-                )
-                self._weights[k].accumulate(gradients)
-                dinputs.append(gradients.dx)
-                outgoing.insert(direction, gradients.dstate)
-            dx = dinputs[0] if len(dinputs) == 1 else dinputs[0] + dinputs[1]
-            mask = masks[layer]
-            dx = dlayer = dx if mask is None else dx * mask
+        dx, outgoing = self._stack.backward(packed, kept, dy, None if dstate is None else incoming)
         return self._layout.swap(dx), self._states.stack(outgoing)
 
-    def step(self, x_t: Array, state: State = None) -> tuple[Array, State]:
-        """One time step: the same numbers as the whole sequence at once.
+    def step(self, x_t: Array, state: State = None, *, resets: Array | None = None) -> tuple[Array, State]:
+        """One time step at inference: the same numbers as the whole sequence at once.
 
         Args:
             x_t: shape (N, I).
-            state: state after the step before, None for zeros.
+            state: state after the step before, None for the initial one.
+            resets: bool, shape (N,): samples whose state is replaced by the initial one before the step.
 
         Returns:
-            (y_t, state): y_t of shape (N, H).
+            (y_t, state): y_t of shape (N, H), or (N, P).
 
         Raises:
             ValueError: if the layer is bidirectional or a shape is wrong.
@@ -264,35 +267,20 @@ class Recurrent(Module):
             operation, "x_t", x_t, dtype=self.dtype, axes=("N", "input_size"), sizes=(None, self.input_size)
         )
         parts = self._states.split(operation, "state", state, len(x_t), -1)
-        y, finals = x_t, []
-        for weights, part in zip(self._weights, parts, strict=True):
-            finals.append(ops.recurrent_step(weights.packed(), y, None if state is None else part))
-            y = finals[-1][0]
+        y, finals = self._stack.step(
+            x_t,
+            None if state is None else parts,
+            self._layout.check_resets(operation, resets, (len(x_t),)),
+            CallMasks(self.options, self.counter, training=False),
+        )
         # A copy: whoever changes y_t must not change the state.
         return y.copy(), self._states.stack(finals)
 
     def chain_forward(self, x: Array, training: bool) -> tuple[Array, Tape | None]:
-        """As `forward` from a zero state, the final state dropped."""
+        """As `forward` from the initial state, the final state dropped."""
         y, _, tape = self.forward(x, training=training)
         return y, tape
 
     def chain_backward(self, tape: Tape | None, dy: Array) -> Array:
         """The partner of `chain_forward`."""
         return self.backward(tape, dy)[0]
-
-    def _part(self, y: Array, direction: int) -> Array:
-        return y[:, :, direction * self.hidden_size : (direction + 1) * self.hidden_size]
-
-    def _dropout_mask(self, batch: int, steps: int, call: int, layer: int) -> Array:
-        mask = self._layout.empty(batch, steps, self.num_directions * self.hidden_size)
-        for direction in range(self.num_directions):
-            self._part(mask, direction)[...] = ops.dropout_mask(
-                (batch, steps, self.hidden_size),
-                self.dropout,
-                self.dtype,
-                seed=self.counter.seed,
-                call=call,
-                layer=layer,
-                direction=direction,
-            )
-        return mask

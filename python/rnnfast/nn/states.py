@@ -1,8 +1,8 @@
 """Layouts of sequences and recurrent states: what callers see, and what ``ops`` works on.
 
-Callers see one array [L*D, N, H] per state of the cell (layer-major, direction-minor, as in PyTorch), the
+Callers see one array [L*D, N, size] per state of the cell (layer-major, direction-minor, as in PyTorch), the
 array itself where a cell has a single state and a tuple where it has several. ``ops`` sees one tuple of [N,
-H] arrays per layer and direction.
+size] arrays per layer and direction. The size is H, but P for a projected h.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from .arguments import check_array
 from .parameter import Array
 
-State = Any  # the array h [L*D, N, H], or for a cell of several states the tuple of such arrays: LSTM (h, c)
+State = Any  # the array h [L*D, N, P or H], or for a cell of several states the tuple of such arrays: (h, c)
 
 
 class StateLayout:
@@ -24,19 +24,21 @@ class StateLayout:
     Args:
         names: names of the cell's states, ("h",) or ("h", "c").
         count: L*D, layers times directions.
-        hidden_size: H.
+        sizes: units of each state: P or H for h, H for others.
         dtype: float32 or float64.
     """
 
-    def __init__(self, names: tuple[str, ...], count: int, hidden_size: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], count: int, sizes: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
         self.names = names
         self.count = count
-        self.hidden_size = hidden_size
+        self.sizes = sizes
         self.dtype = dtype
 
     def zeros(self, batch: int) -> State:
         """The zero state of `batch` sequences."""
-        return self._public([np.zeros((self.count, batch, self.hidden_size), self.dtype) for _ in self.names])
+        return self.public([np.zeros((self.count, batch, size), self.dtype) for size in self.sizes])
 
     def split(
         self, operation: str, argument: str, state: State, batch: int, steps: int, *, optional: bool = False
@@ -52,7 +54,7 @@ class StateLayout:
             optional: whether None may stand for one of several arrays.
 
         Returns:
-            `count` tuples of [N, H] arrays, or of None.
+            `count` tuples of [N, size] arrays, or of None.
 
         Raises:
             TypeError: if it is not an array, or not a tuple of them, of the right dtype.
@@ -70,7 +72,7 @@ class StateLayout:
             raise ValueError(
                 f"{operation}: {argument} must have {len(self.names)} arrays, ({names}), got {len(parts)}"
             )
-        for name, part in zip(self.names, parts, strict=True):
+        for name, part, size in zip(self.names, parts, self.sizes, strict=True):
             if part is None and optional:
                 continue
             check_array(
@@ -78,8 +80,8 @@ class StateLayout:
                 argument if len(self.names) == 1 else f"{argument} {name}",
                 part,
                 dtype=self.dtype,
-                axes=("layers*directions", "N", "hidden_size"),
-                sizes=(self.count, batch, self.hidden_size),
+                axes=("layers*directions", "N", "proj_size" if size < self.sizes[-1] else "hidden_size"),
+                sizes=(self.count, batch, size),
                 hint=_time_major_hint if np.shape(part)[1:2] == (steps,) != (batch,) else None,
             )
         return [tuple(None if part is None else part[k] for part in parts) for k in range(self.count)]
@@ -87,10 +89,11 @@ class StateLayout:
     def stack(self, states: Sequence[tuple[Array, ...]]) -> State:
         """Put the tuples of all layers and directions together again; the arrays must be nobody else's."""
         if len(states) == 1:
-            return self._public([part[None] for part in states[0]])
-        return self._public([np.stack(parts) for parts in zip(*states, strict=True)])
+            return self.public([part[None] for part in states[0]])
+        return self.public([np.stack(parts) for parts in zip(*states, strict=True)])
 
-    def _public(self, arrays: list[Array]) -> State:
+    def public(self, arrays: Sequence[Array]) -> State:
+        """One array per state as callers see them: the array itself where there is one, else a tuple."""
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
@@ -114,6 +117,74 @@ class SequenceLayout:
         """A new array [N, T, F], contiguous in the callers' order of axes."""
         shape = (batch, steps) if self.batch_first else (steps, batch)
         return self.swap(np.empty((*shape, features), self.dtype))
+
+    def check_lengths(self, operation: str, lengths: Any, batch: int, steps: int) -> Array | None:
+        """Check the lengths of sequences and return them as int64 [N], a copy.
+
+        Args:
+            operation: who asks, for errors.
+            lengths: N ints in 0..T, in an array, list or tuple; None where all sequences have T steps.
+            batch: N.
+            steps: T.
+
+        Raises:
+            TypeError: if they are not ints.
+            ValueError: if there are not N of them or one is not in 0..T.
+        """
+        if lengths is None:
+            return None
+        if not isinstance(lengths, (np.ndarray, list, tuple)):
+            raise TypeError(
+                f"{operation}: lengths must be an array, list or tuple of ints, got {type(lengths).__name__}"
+            )
+        array = np.asarray(lengths)
+        if array.dtype.kind not in "iu" and (array.size > 0 or isinstance(lengths, np.ndarray)):
+            fix = "; pass lengths.astype(np.int64)" if array.dtype.kind == "f" else ""
+            raise TypeError(f"{operation}: lengths must be ints, got {array.dtype}{fix}")
+        if array.shape != (batch,):
+            raise ValueError(f"{operation}: lengths must have shape (N,) = ({batch},), got {array.shape}")
+        wrong = np.flatnonzero((array < 0) | (array > steps))
+        if wrong.size:
+            n = int(wrong[0])
+            raise ValueError(
+                f"{operation}: lengths must be in 0..T={steps}, got {array[n]} at n={n}"
+                + (f" and {wrong.size - 1} more" if wrong.size > 1 else "")
+            )
+        return np.array(array, np.int64)
+
+    def check_resets(self, operation: str, resets: Any, sizes: tuple[int, ...]) -> Array | None:
+        """Check where sequences are cut and return it as bool [N, T], or [N] of a single step, a copy.
+
+        Args:
+            operation: who asks, for errors.
+            resets: bool array in the callers' order of axes; None for no cuts.
+            sizes: (N, T), or (N,) of a single step.
+
+        Raises:
+            TypeError: if it is not a bool array.
+            ValueError: if its shape is wrong.
+        """
+        if resets is None:
+            return None
+        if not isinstance(resets, np.ndarray):
+            raise TypeError(
+                f"{operation}: resets must be a NumPy array of dtype bool, got {type(resets).__name__}; "
+                f"pass np.asarray(resets, bool)"
+            )
+        if resets.dtype != np.bool_:
+            raise TypeError(
+                f"{operation}: resets must have dtype bool, got {resets.dtype}; pass resets.astype(bool)"
+            )
+        expected, axes = (sizes, "NT") if self.batch_first else (sizes[::-1], "TN")
+        if resets.shape != expected:
+            named = "(N,)" if len(sizes) == 1 else f"({', '.join(axes)})"
+            fix = ""
+            if len(sizes) == 2 and resets.shape == expected[::-1]:
+                fix = "; looks transposed, pass resets.T"
+            raise ValueError(
+                f"{operation}: resets must have shape {named} = {expected}, got {resets.shape}{fix}"
+            )
+        return np.array(resets if self.batch_first else resets.T)
 
     def check(
         self,

@@ -1,5 +1,11 @@
-"""The weights of one direction of one recurrent layer: parameters, and a packed form made anew when they
-change."""
+"""The weights of one direction of one recurrent layer: which there are, their initial values, and a packed
+form made anew when they change.
+
+Initial values, gate by gate: weight_ih Glorot uniform; weight_hh orthogonal (with a projection the first P
+columns of an orthogonal matrix); weight_hr Glorot uniform; layer norm gammas one, betas zero, so that it
+starts as the plain norm; biases, peepholes and trainable initial states zero, so that a layer starts as the
+plain cell from the zero state — their gradients are not zero, they grow as they are needed.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +14,53 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from .parameter import Parameter
+from .. import init, ops
+from ..ops.weights import UNIT_WEIGHTS
+from .options import Options
+from .parameter import Array, Parameter
+
+_INITIAL = "initial_"
+
+
+def make_parameters(
+    cell: ops.CellInfo, options: Options, inputs: int, hidden: int, random: np.random.RandomState
+) -> dict[str, Parameter]:
+    """New parameters of one direction of one layer by their names in ``ops``, and initial_<state>.
+
+    Args:
+        cell: its cell.
+        options: the layer's options.
+        inputs: size of its input.
+        hidden: H.
+        random: source of random numbers.
+
+    Returns:
+        Parameters, PyTorch's first and in its order: weight_ih [G*H, I], weight_hh [G*H, P or H], bias_ih and
+        bias_hh [G*H], weight_hr [P, H]; then weight_ch [K*H], gamma_ih, gamma_hh, gamma and beta [G*H],
+        gamma_c and beta_c [H], initial_h [P or H], initial_c [H], as far as the options ask for them.
+    """
+    gates, dtype, rows = len(cell.gates), options.dtype, len(cell.gates) * hidden
+    output = options.proj_size or hidden
+    # Gate by gate: the fans of Glorot's formula and orthogonality are those of the map into one gate.
+    input_weights = [init.glorot_uniform((hidden, inputs), random, dtype) for _ in range(gates)]
+    hidden_weights = [init.orthogonal(hidden, random, dtype)[:, :output] for _ in range(gates)]
+    arrays = {"weight_ih": np.concatenate(input_weights), "weight_hh": np.concatenate(hidden_weights)}
+    if options.bias:
+        arrays |= {name: np.zeros(rows, dtype) for name in ("bias_ih", "bias_hh")}
+    if options.proj_size:
+        arrays["weight_hr"] = init.glorot_uniform((output, hidden), random, dtype)
+    if cell.unit_weights:
+        arrays["weight_ch"] = np.zeros(len(cell.unit_weights) * hidden, dtype)
+    if options.layer_norm == "split":
+        arrays |= {name: np.ones(rows, dtype) for name in ("gamma_ih", "gamma_hh")}
+        if cell.output_state:
+            arrays |= {"gamma_c": np.ones(hidden, dtype), "beta_c": np.zeros(hidden, dtype)}
+    elif options.layer_norm == "joint":
+        arrays |= {"gamma": np.ones(rows, dtype), "beta": np.zeros(rows, dtype)}
+    if options.trainable_state:
+        sizes = options.state_sizes(cell, hidden)
+        arrays |= {_INITIAL + s: np.zeros(n, dtype) for s, n in zip(cell.states, sizes, strict=True)}
+    return {name: Parameter(array) for name, array in arrays.items()}
 
 
 class DirectionWeights:
@@ -17,17 +68,28 @@ class DirectionWeights:
 
     Args:
         cell: name of the cell.
-        parameters: ``weight_ih``, ``weight_hh`` and, where there are biases, ``bias_ih`` and ``bias_hh``.
+        layer_norm: None, "split" or "joint".
+        parameters: as from `make_parameters`.
     """
 
-    def __init__(self, cell: str, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(self, cell: str, layer_norm: str | None, parameters: Mapping[str, Parameter]) -> None:
         self.cell = cell
-        self.parameters = dict(parameters)
+        self.layer_norm = layer_norm
+        self.parameters = {name: p for name, p in parameters.items() if not name.startswith(_INITIAL)}
+        # One per state where the initial state is trainable, else none.
+        self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
         # One attribute, replaced as a whole: another thread sees versions and weights that belong together.
         self._published: tuple[tuple[int, ...], ops.RecurrentWeights] | None = None
 
-    def packed(self) -> ops.RecurrentWeights:
-        """The weights for ``ops``, packed at most once per version of the parameters."""
+    def packed(self, mask: Array | None = None) -> ops.RecurrentWeights:
+        """The weights for ``ops``.
+
+        Args:
+            mask: what weight_hh is multiplied by, for this call alone; without it the weights are packed at
+                most once per version of the parameters.
+        """
+        if mask is not None:
+            return self._pack(mask)
         published = self._published
         if published is not None and all(
             parameter.unchanged_since(version)
@@ -37,13 +99,23 @@ class DirectionWeights:
         # The versions are read first: a change while packing is then seen the next time. Weights that were
         # published stay as they are, as other threads and open tapes use them.
         versions = tuple(parameter.version for parameter in self.parameters.values())
-        arrays = {name: parameter.value for name, parameter in self.parameters.items()}
-        weights = ops.RecurrentWeights(self.cell, **arrays)
-        weights.packed(False)
+        weights = self._pack(None)
         self._published = versions, weights
         return weights
 
-    def packed_like(self, operation: str, tape: ops.RecurrentTape) -> ops.RecurrentWeights:
+    def _pack(self, mask: Array | None) -> ops.RecurrentWeights:
+        arrays = {name: parameter.value for name, parameter in self.parameters.items()}
+        if mask is not None:
+            arrays["weight_hh"] = arrays["weight_hh"] * mask
+        # Kernels read these as they are, from no packed form: copies, which later changes do not touch.
+        arrays |= {name: array.copy() for name, array in arrays.items() if name in UNIT_WEIGHTS}
+        weights = ops.RecurrentWeights(self.cell, layer_norm=self.layer_norm, **arrays)
+        weights.packed(False)
+        return weights
+
+    def packed_like(
+        self, operation: str, tape: ops.RecurrentTape, mask: Array | None = None
+    ) -> ops.RecurrentWeights:
         """The weights for a backward call, if their values are still those of the forward call.
 
         Values and not versions, as who reads `Parameter.data` in between raises the version too.
@@ -51,10 +123,15 @@ class DirectionWeights:
         Raises:
             RuntimeError: if they have changed.
         """
-        weights = self.packed()
+        weights = self.packed(mask)
         before = tape.weights
-        if weights is not before and not np.array_equal(
-            weights.packed(False).view(np.uint8), before.packed(False).view(np.uint8)
+        if weights is not before and not (
+            _same_bits(weights.packed(False), before.packed(False))
+            and all(
+                _same_bits(getattr(weights, name), getattr(before, name))
+                for name in self.parameters
+                if name in UNIT_WEIGHTS
+            )
         ):
             raise RuntimeError(
                 f"{operation}: tape must come from the present weights, but the weights have changed since "
@@ -62,10 +139,36 @@ class DirectionWeights:
             )
         return weights
 
-    def accumulate(self, gradients: ops.RecurrentGradients) -> None:
-        """Add the gradients of one backward call into those of the parameters."""
+    def initial_state(self, batch: int) -> tuple[Array, ...] | None:
+        """The trainable initial state of `batch` sequences, new arrays [N, size]; None without one."""
+        if not self.initial:
+            return None
+        return tuple(np.tile(parameter.value, (batch, 1)) for parameter in self.initial)
+
+    def reset_state(self) -> tuple[Array, ...] | None:
+        """What a reset goes back to where the initial state is trainable, new arrays [size]; else None."""
+        return tuple(parameter.value.copy() for parameter in self.initial) or None
+
+    def accumulate(self, gradients: ops.RecurrentGradients, mask: Array | None, *, started: bool) -> None:
+        """Add the gradients of one backward call into those of the parameters.
+
+        Args:
+            gradients: from ``ops``.
+            mask: of weight_hh in the forward call.
+            started: whether the sequences started from the layer's own initial state.
+        """
         for name, parameter in self.parameters.items():
-            parameter.grad_value += getattr(gradients, f"d{name}")
+            gradient = getattr(gradients, f"d{name}")
+            parameter.grad_value += gradient * mask if mask is not None and name == "weight_hh" else gradient
+        for state, parameter in enumerate(self.initial):
+            if started:
+                parameter.grad_value += gradients.dstate[state].sum(axis=0)
+            if gradients.dreset_state is not None:
+                parameter.grad_value += gradients.dreset_state[state].sum(axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_published": None}
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    return np.array_equal(a.view(np.uint8), b.view(np.uint8))
