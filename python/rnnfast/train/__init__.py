@@ -9,6 +9,7 @@ from .fit import fit
 from .history import History
 from .metrics import accuracy
 from .nonfinite import NonFiniteError
+from .pieces import RunsInPieces
 from .run import Run
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "History",
     "NonFiniteError",
     "Run",
+    "RunsInPieces",
     "accuracy",
     "evaluate",
     "fit",

@@ -40,7 +40,10 @@ class Callback:
         """Called once before the first epoch, on resume before the saved state is loaded."""
 
     def on_batch_end(self, run: Run, loss: float) -> None:
-        """Called after every step with the batch's loss; costs nothing where it is not overridden."""
+        """Called after every batch with its loss; costs nothing where it is not overridden.
+
+        With `bptt` a batch makes several steps, and its loss is the mean over the elements of all of them.
+        """
 
     def on_epoch_end(self, run: Run) -> None:
         """Called after every epoch, when validation, history and schedule are done."""

@@ -1,7 +1,8 @@
-"""One epoch of training: per batch forward, loss, backward, gradient norm, one fused optimizer step.
+"""One epoch of training: per piece forward, loss, backward, gradient norm, one fused optimizer step.
 
-A step is made only with a finite loss and a finite gradient. Few Python calls per batch, as small models are
-won here. Not here: the kernels (``ops``), the order of batches (``batches``).
+A piece is a whole batch, or with truncated backpropagation k steps of its sequences. A step is made only with
+a finite loss and a finite gradient. Few Python calls per piece, as small models are won here. Not here: the
+kernels (``ops``), the order of batches (``batches``), what a piece is (``pieces``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from rnnfast.losses import LossFunction
 
 from .batches import Batches
 from .callbacks import Callback
-from .metrics import RunningMean, batch_weight
+from .metrics import RunningMean
 from .nonfinite import step_limit, training_error
+from .pieces import Sequences
 from .progress import Progress
 from .run import Run
 
@@ -26,6 +28,7 @@ def train_epoch(
     run: Run,
     batches: Batches,
     *,
+    sequences: Sequences,
     loss: LossFunction,
     metrics: Sequence[RunningMean],
     clip_norm: float | None,
@@ -33,17 +36,18 @@ def train_epoch(
     watchers: Sequence[Callback],
     progress: Progress | None,
 ) -> dict[str, float]:
-    """Make one step per batch.
+    """Make one step per piece of every batch.
 
     Args:
         run: the fit.
         batches: one pass of them.
+        sequences: gives the pieces of a batch and runs the model on them.
         loss: (prediction, target[, mask]) → (value, dprediction).
         metrics: of the predictions that the steps are made from.
         clip_norm: bound on the global norm of the gradient, or None.
         clip_value: bound on every single gradient, applied first, or None.
-        watchers: callbacks to be called after every step.
-        progress: to be told of every step, or None.
+        watchers: callbacks to be called after every batch.
+        progress: to be told of every batch, or None.
 
     Returns:
         The means over the epoch, "loss" first.
@@ -60,42 +64,50 @@ def train_epoch(
     for metric in metrics:
         metric.reset()
     for batch in batches:
-        x, y, mask = batch
-        weight = batch_weight(y, mask)
-        if not weight:
-            continue  # a step without evidence would still move the parameters by momentum
-        step += 1
-        # NumPy need not warn of an overflow: it is reported below, with its circumstances.
-        with np.errstate(over="ignore", invalid="ignore"):
-            prediction, tape = model.chain_forward(x, True)
-            value, dprediction = loss(prediction, y) if mask is None else loss(prediction, y, mask)
-            grad.fill(0)
-            model.chain_backward(tape, dprediction)
-        value = float(value)  # a float32 scalar of the caller's loss would turn the sums below into float32
-        norm = ops.global_norm(grad)
-        if not math.isfinite(value):
-            raise training_error(run, f"the loss is {value}", batch=batch, step=step, norm=norm)
-        if not math.isfinite(norm):
-            raise training_error(run, "the gradient is not finite", batch=batch, step=step, norm=norm)
-        run.gradient_norm, clipped = norm, norm
-        if clip_value is not None:
-            optim.clip_value(buffer, clip_value)
-            clipped = ops.global_norm(grad)
-        scale = 1.0 if clip_norm is None else optim.norm_scale(clipped, clip_norm)
-        if clipped * scale * max(1.0, optimizer.lr) >= limit:
-            raise training_error(
-                run, "the gradient is too large for a step", batch=batch, step=step, norm=norm
-            )
-        optimizer.step(buffer, grad_scale=scale)
-        run.step += 1
-        total += value * weight
-        weights += weight
-        for metric in metrics:
-            metric.add(prediction, y, mask, weight)
+        pieces = batch_weights = 0
+        batch_total = 0.0
+        # No piece is given where nothing counts: a step without evidence would still move the parameters by
+        # momentum.
+        for x, y, mask, weight, place in sequences.pieces(batch):
+            step += 1
+            # NumPy need not warn of an overflow: it is reported below, with its circumstances.
+            with np.errstate(over="ignore", invalid="ignore"):
+                prediction, tape = sequences.forward(x)
+                value, dprediction = loss(prediction, y) if mask is None else loss(prediction, y, mask)
+                grad.fill(0)
+                model.chain_backward(tape, dprediction)
+            value = float(value)  # a float32 scalar of the caller's loss would make the sums below float32
+            norm = ops.global_norm(grad)
+            if not math.isfinite(value):
+                what = f"the loss is {value}{place}"
+                raise training_error(run, what, batch=batch, step=step, norm=norm)
+            if not math.isfinite(norm):
+                what = f"the gradient is not finite{place}"
+                raise training_error(run, what, batch=batch, step=step, norm=norm)
+            run.gradient_norm, clipped = norm, norm
+            if clip_value is not None:
+                optim.clip_value(buffer, clip_value)
+                clipped = ops.global_norm(grad)
+            scale = 1.0 if clip_norm is None else optim.norm_scale(clipped, clip_norm)
+            if clipped * scale * max(1.0, optimizer.lr) >= limit:
+                what = f"the gradient is too large for a step{place}"
+                raise training_error(run, what, batch=batch, step=step, norm=norm)
+            optimizer.step(buffer, grad_scale=scale)
+            run.step += 1
+            total += value * weight
+            weights += weight
+            batch_total += value * weight
+            batch_weights += weight
+            pieces += 1
+            for metric in metrics:
+                metric.add(prediction, y, mask, weight)
+        if not pieces:
+            continue
+        mean = value if pieces == 1 else batch_total / batch_weights  # the quotient alone would be rounded
         for watcher in watchers:
-            watcher.on_batch_end(run, value)
+            watcher.on_batch_end(run, mean)
         if progress is not None:
-            progress.advance(value)
+            progress.advance(mean)
     if not step:
         raise ValueError("train.fit: data must give at least one batch with elements that count, got none")
     return {"loss": total / weights, **{metric.name: metric.result() for metric in metrics}}

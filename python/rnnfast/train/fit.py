@@ -1,7 +1,7 @@
 """Training over epochs: shuffle, validation, schedule, callbacks, exact resume.
 
-Not here: what happens within an epoch (``epoch``), how batches are cut (``batches``), what is saved
-(``run``).
+Not here: what happens within an epoch (``epoch``), how batches are made (``batches``) and cut in time
+(``pieces``), what is saved (``run``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .evaluate import measure
 from .history import History
 from .metrics import RunningMean, make_metrics, mean_function
 from .nonfinite import validation_error
+from .pieces import make_sequences
 from .progress import start_progress
 from .run import Run
 
@@ -44,6 +45,7 @@ def fit(
     metrics: Sequence[str | Callable[..., Any]] = (),
     clip_norm: float | None = 1.0,
     clip_value: float | None = None,
+    bptt: int | None = None,
     schedule: Schedule | None = None,
     callbacks: Sequence[Callback] = (),
     seed: int | None = 0,
@@ -66,6 +68,7 @@ def fit(
         metrics: names (of losses, "rmse", "accuracy") or callables (prediction, target[, mask]) → mean.
         clip_norm: bound on the global norm of the gradient, None for no bound.
         clip_value: bound on every single gradient, applied before `clip_norm`; None for no bound.
+        bptt: k, for truncated backpropagation through time, see below; None for whole sequences.
         schedule: of the learning rate, stepped after every epoch.
         callbacks: called in order, checkpoints last.
         seed: seed of the shuffle; None for a fresh one.
@@ -84,6 +87,20 @@ def fit(
         NonFiniteError: if a loss or a gradient is not finite; the parameters are those before that step.
         FileNotFoundError: if there is no checkpoint to resume.
 
+    Truncated backpropagation: with ``bptt=k`` the sequences of a batch are cut into pieces of k steps, and
+    every piece makes one step of its own from the mean loss over its elements, clipped by itself. This is the
+    usual loop of language models, and Keras' stateful training: T / k steps per batch, and memory for one
+    piece. Adding the gradients of all pieces up for one step per batch would make fewer steps at the same
+    cost. The state passes from piece to piece, its gradient does not: a piece starts from the numbers that
+    the parameters of the steps before have left. Every batch starts from the model's initial state.
+    A model with an output per step (:class:`~rnnfast.models.Seq2Seq`) is trained on all pieces, the last one
+    being what is left of T. One with an output after the last step (:class:`~rnnfast.models.Seq2Vec`) makes
+    one step per batch, from the last k steps; those before only carry the state, and what it starts from is
+    not trained. Pieces without a target to learn from run at inference: no tape, no dropout. Every piece in
+    training draws dropout masks of its own. Loss and metrics of an epoch are means over the elements of all
+    pieces. With k ≥ T every bit is as with None. Bidirectional models and modules that are not
+    :class:`RunsInPieces` are refused.
+
     Example:
         >>> import numpy as np
         >>> from rnnfast import nn, optim, train
@@ -93,12 +110,13 @@ def fit(
         >>> history.history["loss"][-1] < 0.01
         True
     """
-    _check_settings(epochs, batch_size, clip_norm, clip_value, verbose)
+    _check_settings(epochs, batch_size, clip_norm, clip_value, bptt, verbose)
     optimizer = optim.get("adam" if optimizer is None else optimizer)
     generator = init.generator(seed)
     batches, held_out = _split(data, validation, batch_size, generator if shuffle else None)
     loss_function = losses.get(loss)
     running = make_metrics("train.fit", metrics)
+    sequences = make_sequences(model, bptt)
     ordered = _ordered(callbacks)
     run = Run(
         model=model,
@@ -120,6 +138,7 @@ def fit(
                 "optimizer": [type(optimizer).__name__, optimizer.settings],
                 "schedule": None if schedule is None else [type(schedule).__name__, schedule.settings()],
                 "clip": [clip_norm, clip_value],
+                "bptt": bptt,
                 "callbacks": [[type(callback).__name__, callback.settings()] for callback in ordered],
             }
         ),
@@ -140,6 +159,7 @@ def fit(
             logs = train_epoch(
                 run,
                 batches,
+                sequences=sequences,
                 loss=loss_function,
                 metrics=running,
                 clip_norm=clip_norm,
@@ -208,9 +228,15 @@ def _check_monitors(run: Run, metrics: Sequence[RunningMean], validated: bool) -
 
 
 def _check_settings(
-    epochs: int, batch_size: int, clip_norm: float | None, clip_value: float | None, verbose: int
+    epochs: int,
+    batch_size: int,
+    clip_norm: float | None,
+    clip_value: float | None,
+    bptt: int | None,
+    verbose: int,
 ) -> None:
-    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+    counts = {"epochs": epochs, "batch_size": batch_size, **({} if bptt is None else {"bptt": bptt})}
+    for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
             raise TypeError(f"train.fit: {name} must be an int, got {count!r}")
         if count < 1:

@@ -24,6 +24,7 @@ _PLAIN = (
     "shuffle",
     "clip_norm",
     "clip_value",
+    "bptt",
 )  # a number or a flag that can be passed as shown
 
 
