@@ -1,6 +1,6 @@
-"""The suite proven: with any one fault in the backward of any cell, the gradient check fails.
+"""The suite proven: with any one fault in a gradient of any cell, the gradient check fails.
 
-Every assignment of every `backward` (and of the `gradient` of an activation) in csrc/cells is negated and
+Every assignment of every function called `…gradient` in csrc/cells is negated and
 dropped in turn, and every operator in it is exchanged. Each fault is compiled into the scalar variant of a
 copy of the core, a few seconds each: run this file with ``pytest -m mutation``.
 """
@@ -48,8 +48,8 @@ class Fault:
 
 
 def bodies(source: str) -> Iterator[tuple[int, int]]:
-    """Where the bodies of the functions backward and gradient begin and end."""
-    for match in re.finditer(r"\b(?:backward|gradient)\([^{};]*\{", source):
+    """Where the bodies of the functions called …gradient begin and end."""
+    for match in re.finditer(r"\b\w*gradient\([^{};]*\{", source):
         depth, end = 1, match.end()
         while depth:
             depth += {"{": 1, "}": -1}.get(source[end], 0)

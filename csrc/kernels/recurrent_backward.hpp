@@ -61,7 +61,7 @@ class RecurrentBackwardPass {
   struct Buffers {
     T* dstate[api::kMostStates];  // rows: gradients of the states, as far as they do not come through W_hh
     T* doperand;                  // rows: gradient of h' so far, where it is not all from one product
-    T *lines, *dsum;              // of one block of rows: gradient of h; one row for every thread
+    T *lines, *room;              // of one block of rows: gradient of h; of one row of every thread
     T* zoneout;                   // of one block of rows: masks of every state
     T* unit_sums;
     typename Stretch::Buffers stretch;
@@ -75,7 +75,7 @@ class RecurrentBackwardPass {
       buffers.dstate[s] = arena.take(dims.batch * state_stride<T>(dims.state_size(s)));
     buffers.doperand = arena.take(Cell::kGatedSums > 0 ? dims.batch * units : 0);
     buffers.lines = arena.take(block * units);
-    buffers.dsum = arena.take(threads * units);
+    buffers.room = arena.take(threads * Cells::room(dims));
     buffers.zoneout = arena.take(block * Cell::kStates * units);
     buffers.unit_sums = arena.take(UnitSums::size(dims));
     buffers.stretch = Stretch::lay_out(dims, threads, arena);
@@ -114,7 +114,7 @@ class RecurrentBackwardPass {
           arguments.dstate[s][n * size + unit] = buffers.dstate[s][n * stride + unit];
       }
     }
-    UnitSums::finish(dims, buffers.unit_sums, arguments.gradients.unit);
+    UnitSums::finish(dims, buffers.unit_sums, arguments.gradients);
   }
 
   // The tape of some steps, as forward would have left it.
@@ -154,7 +154,8 @@ class RecurrentBackwardPass {
         row_(dims_),
         units_(state_stride<T>(dims_.hidden)),
         split_(dims_.layer_norm == api::LayerNorm::kSplit),
-        cell_(arguments, buffers.unit_sums, buffers.dsum + own.part * units_) {}
+        normed_(dims_.layer_norm != api::LayerNorm::kNone),
+        cell_(arguments, buffers.unit_sums, buffers.room + own.part * Cells::room(dims_)) {}
 
   index_t stride(int s) const { return state_stride<T>(dims_.state_size(s)); }
   T* dstate(int s, index_t n) const { return buffers_.dstate[s] + n * stride(s); }
@@ -215,7 +216,7 @@ class RecurrentBackwardPass {
       }
       if (last) continue;
       if (dims_.projection > 0) through_projection(block);
-      if (dims_.layer_norm != api::LayerNorm::kNone) {
+      if (normed_) {
         for (index_t r = 0; r < block.count; ++r) cell.act_normalised(block, r);
       }
       if constexpr (Cell::kGatedSums > 0) through_gate(block);
@@ -225,7 +226,7 @@ class RecurrentBackwardPass {
   // Own samples first … before the step `step`, and the step before it unless this one is the stretch's `last`.
   void begin_block(Block& block, index_t step, index_t first, index_t end, bool product, bool last) const {
     block.count = end - first < kRowBlock ? end - first : kRowBlock;
-    const index_t acting = step - 1, sums = split_ ? row_.second : 0;
+    const index_t acting = step - 1, sums = split_ ? row_.second : normed_ ? row_.normalised : 0;
     T* const behind = product ? tape(step, 0) + sums : nullptr;
     T* const taped = last ? nullptr : tape(acting, 0);
     T* const earlier = last || acting == steps_.begin ? nullptr : tape(acting - 1, 0);
@@ -336,7 +337,7 @@ class RecurrentBackwardPass {
   const Weights weights_;
   const TapeRow<Cell, T> row_;
   const index_t units_;
-  const bool split_;
+  const bool split_, normed_;
   const Cells cell_;
 };
 

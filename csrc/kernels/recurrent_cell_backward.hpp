@@ -46,6 +46,8 @@ class CellBackward {
         row_(arguments.call.dims),
         unit_(arguments.call.unit),
         unit_sums_(arguments.call.dims, unit_sums),
+        run_(padded<T>(hidden_)),
+        starts_(arguments.call.packed),
         room_(room) {
     for (int s = 0; s < Cell::kStates; ++s) zoned_[s] = arguments.call.zoneout.rate[s] > 0;
   }
@@ -77,62 +79,31 @@ class CellBackward {
     }
   }
 
-  // The cell's gradient and that of its norms on one sample, whose gradient of h waits in its line.
+  // The cell's gradient and that of its norms on one sample, whose gradient of h waits in its line. The gates are
+  // computed again.
   void act_normalised(const Block& block, index_t r) const {
-    T* const line = block.line[r];
-    T* const tape = block.tape[r];
-    T* const dsum_output = room_;
-    const index_t hidden = hidden_, group = block.group[r];
-    const bool output_norm = Cell::kOutputState > 0 && split_;
-    CellValues values;
-    NormGradient<T> output, first, second;
-    if constexpr (Cell::kOutputState > 0) {
-      if (output_norm) {  // the line becomes the gradient of the norm of c
-        for_each_vector<T>(hidden, [&](index_t unit, int place, index_t left) {
-          for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = load_up_to(tape + s * hidden + unit, left);
-          const V norm = load_up_to(tape + row_.output + unit, left);
-          const V gamma = load_up_to(unit_.gamma_c + unit, left);
-          V dc;
-          Cell::output_gradient(values.tape, fma(gamma, norm, load_up_to(unit_.beta_c + unit, left)),
-                                load_up_to(line + unit, left), dc, values.dsum);
-          unit_sums_.add_product(group, UnitSums::kOutput, unit, dc, norm);
-          unit_sums_.add(group, UnitSums::kOutputShift, unit, dc);
-          output.add(place, gamma * dc, norm);
-          (gamma * dc).store(line + unit);
-          values.dsum[Cell::kOutputSum].store(dsum_output + unit);
-        });
-        output.finish(hidden, tape[row_.rstd + 2]);
-      }
-    }
-    const T* const gamma_first = split_ ? unit_.gamma_ih : unit_.gamma;
-    for_each_vector<T>(hidden, [&](index_t unit, int place, index_t left) {
-      load(block, r, unit, values);
-      const V dh = load_up_to(line + unit, left);
-      values.dnext[0] = dh;
-      if constexpr (Cell::kOutputState > 0) {
-        V dc;
-        if (output_norm) {
-          dc = output(dh, load_up_to(tape + row_.output + unit, left));
-          values.dsum[Cell::kOutputSum] = V::load(dsum_output + unit);
-        } else {
-          Cell::output_gradient(values.tape, Cell::output_state(values.tape, values.previous), dh, dc,
-                                values.dsum);
-        }
-        values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + dc;
-      }
+    T *const line = block.line[r], *const tape = block.tape[r], *const dsums = room_;
+    const index_t group = block.group[r];
+    NormGradient<T> first, second;
+    const auto behind_cell = [&](index_t unit, int place, index_t left, CellValues& values) {
       through_state(block, r, unit, values);
       if (!projected_) {
         T* const direct = block.dstate[0][r] + unit;
         (values.dprevious[0] + V::load(direct)).store(direct);
       }
+      for (int s = 0; s < Cell::kSums; ++s) {
+        values.dsum[s] = first_lanes_of(values.dsum[s], left);
+        values.dsum[s].store(dsums + s * run_ + unit);
+        if (split_) unit_sums_.add(group, UnitSums::kBias + s, unit, values.dsum[s]);
+      }
       for (int gate = 0; gate < Cell::kGates; ++gate) {
-        const index_t at = gate * hidden + unit;
-        const V dsum = first_lanes_of(values.dsum[Cell::kInputSum[gate]], left);
+        const index_t at = gate * hidden_ + unit;
+        const V dsum = values.dsum[Cell::kInputSum[gate]];
         const V norm = load_up_to(tape + row_.normalised + at, left);
         unit_sums_.add_product(group, UnitSums::kNorm + gate, unit, dsum, norm);
-        first.add(place, load_up_to(gamma_first + at, left) * dsum, norm);
+        first.add(place, load_up_to((split_ ? unit_.gamma_ih : unit_.gamma) + at, left) * dsum, norm);
         if (split_) {
-          const V dsum_hidden = first_lanes_of(values.dsum[Cell::kHiddenSum[gate]], left);
+          const V dsum_hidden = values.dsum[Cell::kHiddenSum[gate]];
           const V norm_hidden = load_up_to(tape + row_.second + at, left);
           unit_sums_.add_product(group, UnitSums::kNormSecond + gate, unit, dsum_hidden, norm_hidden);
           second.add(place, load_up_to(unit_.gamma_hh + at, left) * dsum_hidden, norm_hidden);
@@ -140,15 +111,39 @@ class CellBackward {
           unit_sums_.add(group, UnitSums::kNormSecond + gate, unit, dsum);
         }
       }
-    });
-    first.finish(Cell::kGates * hidden, tape[row_.rstd]);
-    if (split_) {
-      second.finish(Cell::kGates * hidden, tape[row_.rstd + 1]);
-      through_norm(tape, Cell::kInputSum, row_.normalised, gamma_first, first, row_.normalised);
-      through_norm(tape, Cell::kHiddenSum, row_.second, unit_.gamma_hh, second, row_.second);
+    };
+    CellValues values;
+    const auto from_gates = [&](index_t unit, int place, index_t left) {
+      load_states(block, r, unit, values);
+      gates_again(block, r, unit, left, values);
+      through_output(load_up_to(line + unit, left), values);
+      behind_cell(unit, place, left, values);
+    };
+    if constexpr (Cell::kOutputState > 0) {
+      if (split_) {
+        through_output_norm(block, r);  // leaves the gates in dsums, and in the line the gradient of c
+        for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) {
+          load_states(block, r, unit, values);
+          for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = V::load(dsums + s * run_ + unit);
+          values.dsum[Cell::kOutputSum] = V::load(room_ + Cell::kSums * run_ + unit);
+          values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + V::load(line + unit);
+          behind_cell(unit, place, left, values);
+        });
+      } else {
+        for_each_vector<T>(hidden_, from_gates);
+      }
     } else {
-      through_norm(tape, Cell::kInputSum, row_.normalised, gamma_first, first, 0);
+      for_each_vector<T>(hidden_, from_gates);
     }
+    first.finish(Cell::kGates * hidden_, tape[row_.moments]);
+    through_norm(tape + row_.normalised, Cell::kInputSum, split_ ? unit_.gamma_ih : unit_.gamma, first);
+    if (!split_) return;
+    second.finish(Cell::kGates * hidden_, tape[row_.moments + 1]);
+    through_norm(tape + row_.second, Cell::kHiddenSum, unit_.gamma_hh, second);
+  }
+
+  static index_t room(const api::RecurrentDims& dims) {
+    return (Cell::kSums + 1) * padded<T>(dims.hidden) + kRowPadding<T>;
   }
 
  private:
@@ -166,10 +161,8 @@ class CellBackward {
     V dnext[Cell::kStates], kept[Cell::kStates];
     V dsum[Cell::kSums], dprevious[Cell::kStates], dunit[kUnitSlots<Cell>];
   };
-  RNNFAST_INLINE void load(const Block& block, index_t r, index_t unit, CellValues& values) const {
+  RNNFAST_INLINE void load_states(const Block& block, index_t r, index_t unit, CellValues& values) const {
     const index_t left = hidden_ - unit;
-    for (int s = 0; s < Cell::kSums; ++s)
-      values.tape[s] = s < Cell::kTape ? load_up_to(block.tape[r] + s * hidden_ + unit, left) : V::zero();
     values.previous[0] = values.next[0] = V::zero();
     if (Cell::kOutputState == 0) {  // else h has another size, perhaps, and does not matter
       values.previous[0] = load_up_to(block.previous[0][r] + unit, left);
@@ -185,13 +178,75 @@ class CellBackward {
       values.unit[k] = load_up_to(unit_.weight_ch + k * hidden_ + unit, left);
   }
 
+  // The gates from what was normalised, as forward made them.
+  RNNFAST_INLINE void gates_again(const Block& block, index_t r, index_t unit, index_t left,
+                                  CellValues& values) const {
+    constexpr index_t kWidth = ForwardWeights<Cell, T>::kWidth;
+    const T* const tape = block.tape[r];
+    V sum[Cell::kSums], next[Cell::kStates];
+    for (int s = 0; s < Cell::kSums; ++s)
+      sum[s] = split_ ? V::load(starts_ + (unit / kWidth * Cell::kSums + s) * kWidth + unit % kWidth)
+                      : load_up_to(unit_.beta + s * hidden_ + unit, left);
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      const index_t at = gate * hidden_ + unit;
+      V& sum_in = sum[Cell::kInputSum[gate]];
+      sum_in = fma(load_up_to((split_ ? unit_.gamma_ih : unit_.gamma) + at, left),
+                   load_up_to(tape + row_.normalised + at, left), sum_in);
+      if (!split_) continue;
+      V& sum_hidden = sum[Cell::kHiddenSum[gate]];
+      sum_hidden =
+          fma(load_up_to(unit_.gamma_hh + at, left), load_up_to(tape + row_.second + at, left), sum_hidden);
+    }
+    Cell::state(sum, values.previous, values.unit, next, values.tape);
+  }
+
+  // Gradient of h -> of the state that it is an output of, where it is one.
+  RNNFAST_INLINE void through_output(V dh, CellValues& values) const {
+    values.dnext[0] = dh;
+    if constexpr (Cell::kOutputState > 0) {
+      V dc;
+      Cell::output_gradient(values.tape, Cell::output_state(values.tape, values.previous), dh, dc,
+                            values.dsum);
+      values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + dc;
+    }
+  }
+
+  // Gradient of h -> of the state before its norm, in the line's place. The row's gates and the gradient of the sum
+  // that only the output reads are left in the room.
+  void through_output_norm(const Block& block, index_t r) const {
+    T *const line = block.line[r], *const gates = room_, *const dsum = room_ + Cell::kSums * run_;
+    const T* const kept = block.tape[r] + row_.moments;
+    const V mean = V::broadcast(kept[2]), rstd = V::broadcast(kept[3]);
+    CellValues values;
+    const auto norm_now = [&] { return (Cell::output_state(values.tape, values.previous) - mean) * rstd; };
+    NormGradient<T> norm_gradient;
+    for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) {
+      load_states(block, r, unit, values);
+      gates_again(block, r, unit, left, values);
+      for (int s = 0; s < Cell::kTape; ++s) values.tape[s].store(gates + s * run_ + unit);
+      const V norm = first_lanes_of(norm_now(), left), gamma = load_up_to(unit_.gamma_c + unit, left);
+      V dc;
+      Cell::output_gradient(values.tape, fma(gamma, norm, load_up_to(unit_.beta_c + unit, left)),
+                            load_up_to(line + unit, left), dc, values.dsum);
+      unit_sums_.add_product(block.group[r], UnitSums::kOutput, unit, dc, norm);
+      unit_sums_.add(block.group[r], UnitSums::kOutputShift, unit, dc);
+      norm_gradient.add(place, gamma * dc, norm);
+      (gamma * dc).store(line + unit);
+      values.dsum[Cell::kOutputSum].store(dsum + unit);
+    });
+    norm_gradient.finish(hidden_, kept[3]);
+    for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
+      for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = V::load(gates + s * run_ + unit);
+      for (int s = 1; s < Cell::kStates; ++s)
+        values.previous[s] = load_up_to(block.previous[s][r] + unit, hidden_ - unit);
+      norm_gradient(V::load(line + unit), norm_now()).store(line + unit);
+    }
+  }
+
   // Gradients of the states behind the cell -> of its sums, unit weights and the states before.
   RNNFAST_INLINE void through_state(const Block& block, index_t r, index_t unit, CellValues& values) const {
-    const index_t left = hidden_ - unit;
     Cell::state_gradient(values.tape, values.previous, values.next, values.unit, values.dnext, values.dsum,
                          values.dprevious, values.dunit);
-    for (int s = 0; s < Cell::kSums; ++s)
-      store_up_to(values.dsum[s], block.tape[r] + s * hidden_ + unit, left);
     for (int s = 1; s < Cell::kStates; ++s)
       (values.dprevious[s] + values.kept[s]).store(block.dstate[s][r] + unit);
     for (int k = 0; k < Cell::kUnitWeights; ++k) unit_sums_.add(block.group[r], k, unit, values.dunit[k]);
@@ -200,28 +255,26 @@ class CellBackward {
   // The cell's gradient on one sample and one vector of units; `kept` of the gradient of h stays with the state
   // before.
   RNNFAST_INLINE void act_cell(const Block& block, index_t r, index_t unit, V dh, V kept) const {
+    const index_t left = hidden_ - unit;
+    T* const tape = block.tape[r] + unit;
     CellValues values;
-    load(block, r, unit, values);
-    values.dnext[0] = dh;
-    if constexpr (Cell::kOutputState > 0) {
-      V dc;
-      Cell::output_gradient(values.tape, Cell::output_state(values.tape, values.previous), dh, dc,
-                            values.dsum);
-      values.dnext[Cell::kOutputState] = values.dnext[Cell::kOutputState] + dc;
-    }
+    load_states(block, r, unit, values);
+    for (int s = 0; s < Cell::kSums; ++s)
+      values.tape[s] = s < Cell::kTape ? load_up_to(tape + s * hidden_, left) : V::zero();
+    through_output(dh, values);
     through_state(block, r, unit, values);
+    for (int s = 0; s < Cell::kSums; ++s) store_up_to(values.dsum[s], tape + s * hidden_, left);
     if (!projected_) (values.dprevious[0] + kept).store(block.dstate[0][r] + unit);
   }
 
-  // Gradients of the sums behind a norm -> of what was normalised, written at `to`.
-  void through_norm(T* tape, const int (&sum)[Cell::kGates], index_t normalised, const T* gamma,
-                    const NormGradient<T>& norm, index_t to) const {
-    const index_t hidden = hidden_;
+  // Gradients of the sums behind a norm -> of what was normalised, in its place.
+  void through_norm(T* normalised, const int (&sum)[Cell::kGates], const T* gamma,
+                    const NormGradient<T>& norm) const {
     for (int gate = 0; gate < Cell::kGates; ++gate) {
-      for (index_t unit = 0; unit < hidden; unit += V::kLanes) {
-        const index_t left = hidden - unit, at = gate * hidden + unit;
-        const V gradient = load_up_to(gamma + at, left) * load_up_to(tape + sum[gate] * hidden + unit, left);
-        store_up_to(norm(gradient, load_up_to(tape + normalised + at, left)), tape + to + at, left);
+      for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
+        const index_t left = hidden_ - unit, at = gate * hidden_ + unit;
+        const V gradient = load_up_to(gamma + at, left) * V::load(room_ + sum[gate] * run_ + unit);
+        store_up_to(norm(gradient, load_up_to(normalised + at, left)), normalised + at, left);
       }
     }
   }
@@ -232,6 +285,8 @@ class CellBackward {
   TapeRow<Cell, T> row_;
   api::UnitWeights<const T> unit_;
   UnitSums unit_sums_;
+  const index_t run_;
+  const T* starts_;
   T* room_;
 };
 

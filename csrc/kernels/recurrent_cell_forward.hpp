@@ -31,6 +31,7 @@ class CellForward {
   explicit RNNFAST_INLINE CellForward(const api::RecurrentCall<T>& call)
       : hidden_(call.dims.hidden),
         projected_(call.dims.projection > 0),
+        normed_(call.dims.layer_norm != api::LayerNorm::kNone),
         output_norm_(Cell::kOutputState > 0 && call.dims.layer_norm == api::LayerNorm::kSplit),
         row_(call.dims),
         weight_ch_(call.unit.weight_ch),
@@ -94,14 +95,16 @@ class CellForward {
     }
     const Moments<T> found = moments(candidate, 1, hidden_, 0);
     T* const kept = block.tape[r];
-    if (kept != nullptr) kept[row_.rstd + 2] = found.rstd;
+    if (kept != nullptr) {
+      kept[row_.moments + 2] = found.mean;
+      kept[row_.moments + 3] = found.rstd;
+    }
     for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
       const index_t left = hidden_ - unit;
       load(block, r, unit, inputs);
       for (int s = 0; s < Cell::kTape; ++s) tape[s] = V::load(line + s * run + unit);
       next[Cell::kOutputState] = V::load(candidate + unit);
       const V norm = (next[Cell::kOutputState] - V::broadcast(found.mean)) * V::broadcast(found.rstd);
-      if (kept != nullptr) store_up_to(norm, kept + row_.output + unit, left);
       next[0] =
           Cell::output(tape, fma(load_up_to(gamma_c_ + unit, left), norm, load_up_to(beta_c_ + unit, left)));
       finish(block, r, unit, inputs, next, tape);
@@ -120,7 +123,7 @@ class CellForward {
                              V (&next)[Cell::kStates], const V (&tape)[Cell::kSums]) const {
     const index_t left = hidden_ - unit;
     T* const kept = block.tape[r];
-    if (kept != nullptr) {
+    if (kept != nullptr && !normed_) {
       for (int s = 0; s < Cell::kTape; ++s) store_up_to(tape[s], kept + s * hidden_ + unit, left);
     }
     for (int s = 1; s < Cell::kStates; ++s) {
@@ -137,7 +140,7 @@ class CellForward {
   }
 
   index_t hidden_;
-  bool projected_, output_norm_;
+  bool projected_, normed_, output_norm_;
   TapeRow<Cell, T> row_;
   const T *weight_ch_, *gamma_c_, *beta_c_;
   bool drawn_, zoned_[Cell::kStates];

@@ -45,9 +45,9 @@ class StretchGradients {
     if (arguments_.dx.data != nullptr) input_gradient();
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
     const bool split = dims_.layer_norm == api::LayerNorm::kSplit;
+    const index_t column = first_column();
     const Rows<const T> inputs{nullptr, 0, buffers_.x}, hidden{nullptr, 0, buffers_.operand};
-    weight(input_segments<Cell>(dims_.hidden), split ? row_.normalised : 0, dims_.inputs, inputs,
-           gradients.dweight_ih);
+    weight(input_segments<Cell>(dims_.hidden), column, dims_.inputs, inputs, gradients.dweight_ih);
     const index_t columns = dims_.outputs();
     if (Cell::kGatedSums > 0) {
       const index_t first = Cell::kGatedSums;
@@ -59,9 +59,9 @@ class StretchGradients {
     } else if (split) {
       weight(input_segments<Cell>(dims_.hidden), row_.second, columns, hidden, gradients.dweight_hh);
     } else {
-      weight(hidden_segments<Cell>(dims_.hidden), 0, columns, hidden, gradients.dweight_hh);
+      weight(hidden_segments<Cell>(dims_.hidden), column, columns, hidden, gradients.dweight_hh);
     }
-    if (gradients.dbias_ih != nullptr) bias_gradients();
+    if (gradients.dbias_ih != nullptr && !split) bias_gradients();  // else UnitGradients has them
     if (dims_.projection > 0) {
       weight({1, {{0, dims_.projection}}}, row_.dprojected, dims_.hidden,
              {arguments_.tape + row_.unprojected, row_.stride}, gradients.dweight_hr);
@@ -96,13 +96,14 @@ class StretchGradients {
     return from == nullptr ? buffers_.zeros : from;
   }
 
+  // Where the gradients of the sums begin, or with layer norm those of what was normalised.
+  index_t first_column() const { return dims_.layer_norm == api::LayerNorm::kNone ? 0 : row_.normalised; }
   Rows<const T> tape_rows(index_t column) const { return {arguments_.tape + column, row_.stride}; }
 
   // dx[n, t] = dsums[n, t] W_ih
   void input_gradient() const {
-    const index_t column = dims_.layer_norm == api::LayerNorm::kSplit ? row_.normalised : 0;
-    row_product<T>(call_.threads, rows_, dims_.inputs, input_segments<Cell>(dims_.hidden), tape_rows(column),
-                   arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
+    row_product<T>(call_.threads, rows_, dims_.inputs, input_segments<Cell>(dims_.hidden),
+                   tape_rows(first_column()), arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
   }
 
   // Runs of columns of the tape, one below the other, times the operands of their rows.
@@ -129,7 +130,7 @@ class StretchGradients {
   void bias(const Segments& segments, T* dbias) const {
     for (int s = 0; s < segments.count; ++s) {
       const Segment& segment = segments.segment[s];
-      column_sums<T>(segment.depth, rows_, tape_rows(segment.offset), dbias, sums_);
+      column_sums<T>(segment.depth, rows_, tape_rows(first_column() + segment.offset), dbias, sums_);
       dbias += segment.depth;
     }
   }

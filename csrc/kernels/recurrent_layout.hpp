@@ -134,24 +134,26 @@ RNNFAST_INLINE index_t state_stride(index_t units) {
 
 // A row of the tape: what one step of one sample leaves for backward, as runs of values, which backward
 // overwrites by gradients:
-//   sums        kSums runs of H: values of the gates -> gradients of the sums
+//   sums        kSums runs of H: values of the gates -> gradients of the sums. Not kept with layer norm: there
+//               the gates are computed again, which is cheaper than carrying them through memory as well
 //   gated       H: gate(sum[0]) h', the operand of the second hidden product
 //   states      kStates - 1 runs of H: states but h after the step
 //   normalised  split: norm(W_ih x) and norm(W_hh h'), joint: norm of their sum; G*H each -> gradients of what
 //               was normalised
-//   output      H: norm of the state that h is an output of
 //   operand     O: h' where it is not h
 //   unprojected H, and dprojected O: what the projection was given, and the gradient of what it returned
-//   rstd        of the normalised runs, in order
+//   moments     1 / deviation of the normalised runs, in order, then mean and 1 / deviation of the state that h is
+//               an output of
 template <class Cell, class T>
 struct TapeRow {
-  index_t gated, states, normalised, second, output, operand, unprojected, dprojected, rstd, stride;
+  static constexpr index_t kMoments = 4;
+  index_t gated, states, normalised, second, operand, unprojected, dprojected, moments, stride;
 
   explicit RNNFAST_INLINE TapeRow(const api::RecurrentDims& dims) {
     const index_t hidden = dims.hidden;
     const bool split = dims.layer_norm == api::LayerNorm::kSplit;
     const bool normed = dims.layer_norm != api::LayerNorm::kNone;
-    index_t end = Cell::kSums * hidden;
+    index_t end = normed ? 0 : Cell::kSums * hidden;
     const auto take = [&end](bool wanted, index_t count) {
       const index_t begin = end;
       if (wanted) end += count;
@@ -161,12 +163,11 @@ struct TapeRow {
     states = take(true, (Cell::kStates - 1) * hidden);
     normalised = take(normed, Cell::kGates * hidden);
     second = take(split, Cell::kGates * hidden);
-    output = take(split && Cell::kOutputState > 0, hidden);
     operand = take(dims.masked, dims.outputs());
     unprojected = take(dims.projection > 0, hidden);
     dprojected = take(dims.projection > 0, dims.outputs());
-    rstd = take(normed, 3);
-    stride = end + kRowPadding<T>;
+    moments = take(normed, kMoments);
+    stride = round_up(end, kRowPadding<T>) + kRowPadding<T>;
   }
 };
 

@@ -91,7 +91,7 @@ class SumLines {
           sum.store(own + s * run_ + unit);
         }
       }
-      if (tape[r] != nullptr) tape[r][tape_row_.rstd] = found.rstd;
+      if (tape[r] != nullptr) tape[r][tape_row_.moments] = found.rstd;
     }
   }
 
@@ -160,7 +160,7 @@ class SumLines {
             .store(sums + unit);
       }
     }
-    if (tape != nullptr) tape[tape_row_.rstd + 1] = found.rstd;
+    if (tape != nullptr) tape[tape_row_.moments + 1] = found.rstd;
   }
 
   void normalise_joint(T* line, T* tape) const {
@@ -172,7 +172,7 @@ class SumLines {
             .store(line + gate * run_ + unit);
       }
     }
-    if (tape != nullptr) tape[tape_row_.rstd] = found.rstd;
+    if (tape != nullptr) tape[tape_row_.moments] = found.rstd;
   }
 
   const api::RecurrentCall<T>& call_;

@@ -1,5 +1,5 @@
-// Gradients of the weights that act on single units: peepholes and the gains and shifts of layer norm. Their
-// terms exist only while a step's row is at hand, so they are summed on the way: for every group of kGroupRows
+// Gradients of the weights that act on single units: peepholes, the gains and shifts of layer norm, and the biases
+// behind split norms. Their terms exist only while a step's row is at hand, so they are summed on the way: for every group of kGroupRows
 // positions apart (one thread owns a group whole), steps descending and samples ascending; the groups are added
 // in order at the end. The same sums for any number of threads.
 #pragma once
@@ -13,10 +13,11 @@ class UnitGradients {
   using V = Vec<T>;
 
  public:
-  // Runs of H sums of a group, in this order: unit weights | split: gamma_ih, gamma_hh, gamma_c, beta_c;
+  // Runs of H sums of a group, in this order: unit weights | split: gamma_ih, gamma_hh, gamma_c, beta_c, sums;
   // joint: gamma, beta.
   static constexpr int kNorm = Cell::kUnitWeights, kNormSecond = kNorm + Cell::kGates;
   static constexpr int kOutput = kNormSecond + Cell::kGates, kOutputShift = kOutput + 1;
+  static constexpr int kBias = kOutputShift + 1;
 
   static index_t size(const api::RecurrentDims& dims) {
     return ceil_div(dims.batch, kGroupRows) * runs(dims) * padded<T>(dims.hidden);
@@ -35,7 +36,9 @@ class UnitGradients {
   }
 
   // All groups together, to where they belong.
-  static void finish(const api::RecurrentDims& dims, const T* sums, const api::UnitWeights<T>& to) {
+  static void finish(const api::RecurrentDims& dims, const T* sums,
+                     const api::RecurrentGradients<T>& gradients) {
+    const api::UnitWeights<T>& to = gradients.unit;
     const auto total = [&](int run, int count, T* target) {
       for (int k = 0; target != nullptr && k < count; ++k) {
         for (index_t unit = 0; unit < dims.hidden; ++unit) {
@@ -53,11 +56,16 @@ class UnitGradients {
     total(kNormSecond, Cell::kGates, to.beta);
     total(kOutput, 1, to.gamma_c);
     total(kOutputShift, 1, to.beta_c);
+    if (dims.layer_norm != api::LayerNorm::kSplit || gradients.dbias_ih == nullptr) return;
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      total(kBias + Cell::kInputSum[gate], 1, gradients.dbias_ih + gate * dims.hidden);
+      total(kBias + Cell::kHiddenSum[gate], 1, gradients.dbias_hh + gate * dims.hidden);
+    }
   }
 
  private:
   static index_t runs(const api::RecurrentDims& dims) {
-    return dims.layer_norm == api::LayerNorm::kNone ? kNorm : kOutputShift + 1;
+    return dims.layer_norm == api::LayerNorm::kNone ? kNorm : kBias + Cell::kSums;
   }
 
   const index_t run_, group_;

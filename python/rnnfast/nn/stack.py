@@ -101,6 +101,8 @@ class Stack:
                 y = self.layout.empty(batch, steps, sum(sizes))
             others = [self.layout.empty(batch, steps, n) for n in self.state_sizes[1:] if return_states]
             kept.weight_masks.append(masks.of_weight(layer, direction, own.parameters["weight_hh"].shape))
+            if not masks.training:
+                own.memory.release()  # training is over, or pauses: its memory is not needed in between
             _, final, tape = ops.recurrent_forward(
                 own.packed(kept.weight_masks[k]),
                 inputs,
@@ -115,6 +117,7 @@ class Stack:
                 recompute=self.options.recompute,
                 states_out=tuple(others) or None,
                 out=self._part(y, direction),
+                memory=own.memory,
                 name=operation,
             )
             finals.append(final)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import ops
 from .arguments import check_array
 from .parameter import Array
 
@@ -116,7 +117,7 @@ class SequenceLayout:
     def empty(self, batch: int, steps: int, features: int) -> Array:
         """A new array [N, T, F], contiguous in the callers' order of axes."""
         shape = (batch, steps) if self.batch_first else (steps, batch)
-        return self.swap(np.empty((*shape, features), self.dtype))
+        return self.swap(ops.empty((*shape, features), self.dtype))
 
     def check_lengths(self, operation: str, lengths: Any, batch: int, steps: int) -> Array | None:
         """Check the lengths of sequences and return them as int64 [N], a copy.

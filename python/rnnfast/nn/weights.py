@@ -63,6 +63,9 @@ def make_parameters(
     return {name: Parameter(array) for name, array in arrays.items()}
 
 
+_Published = tuple[tuple[int, ...], ops.RecurrentWeights]  # versions of the parameters, and their weights
+
+
 class DirectionWeights:
     """Parameters of one direction of one layer.
 
@@ -78,8 +81,11 @@ class DirectionWeights:
         self.parameters = {name: p for name, p in parameters.items() if not name.startswith(_INITIAL)}
         # One per state where the initial state is trainable, else none.
         self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
-        # One attribute, replaced as a whole: another thread sees versions and weights that belong together.
-        self._published: tuple[tuple[int, ...], ops.RecurrentWeights] | None = None
+        # The last weights without and with a mask. Each is replaced as a whole: another thread sees versions
+        # and weights that belong together.
+        self._published: _Published | None = None
+        self._masked: _Published | None = None
+        self.memory = ops.TapeMemory()
 
     def packed(self, mask: Array | None = None) -> ops.RecurrentWeights:
         """The weights for ``ops``.
@@ -88,20 +94,22 @@ class DirectionWeights:
             mask: what weight_hh is multiplied by, for this call alone; without it the weights are packed at
                 most once per version of the parameters.
         """
-        if mask is not None:
-            return self._pack(mask)
         published = self._published
-        if published is not None and all(
-            parameter.unchanged_since(version)
-            for parameter, version in zip(self.parameters.values(), published[0], strict=True)
-        ):
+        if mask is None and published is not None and self._unchanged_since(published[0]):
             return published[1]
         # The versions are read first: a change while packing is then seen the next time. Weights that were
         # published stay as they are, as other threads and open tapes use them.
         versions = tuple(parameter.version for parameter in self.parameters.values())
-        weights = self._pack(None)
-        self._published = versions, weights
+        weights = self._pack(mask)
+        if mask is None:
+            self._published = versions, weights
+        else:
+            self._masked = versions, weights
         return weights
+
+    def _unchanged_since(self, versions: tuple[int, ...]) -> bool:
+        parameters = self.parameters.values()
+        return all(parameter.unchanged_since(v) for parameter, v in zip(parameters, versions, strict=True))
 
     def _pack(self, mask: Array | None) -> ops.RecurrentWeights:
         arrays = {name: parameter.value for name, parameter in self.parameters.items()}
@@ -123,8 +131,10 @@ class DirectionWeights:
         Raises:
             RuntimeError: if they have changed.
         """
+        before, masked = tape.weights, self._masked
+        if masked is not None and masked[1] is before and self._unchanged_since(masked[0]):
+            return before
         weights = self.packed(mask)
-        before = tape.weights
         if weights is not before and not (
             _same_bits(weights.packed(False), before.packed(False))
             and all(
@@ -159,7 +169,9 @@ class DirectionWeights:
         """
         for name, parameter in self.parameters.items():
             gradient = getattr(gradients, f"d{name}")
-            parameter.grad_value += gradient * mask if mask is not None and name == "weight_hh" else gradient
+            if mask is not None and name == "weight_hh":
+                gradient *= mask
+            parameter.grad_value += gradient
         for state, parameter in enumerate(self.initial):
             if started:
                 parameter.grad_value += gradients.dstate[state].sum(axis=0)
@@ -167,7 +179,7 @@ class DirectionWeights:
                 parameter.grad_value += gradients.dreset_state[state].sum(axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_published": None}
+        return vars(self) | {"_published": None, "_masked": None}
 
 
 def _same_bits(a: Array, b: Array) -> bool:

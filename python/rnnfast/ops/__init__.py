@@ -7,9 +7,11 @@ sequence is cut in time, nor on which instruction set with FMA runs them. Not he
 accumulation of their gradients (``rnnfast.nn``).
 """
 
+from .arrays import empty
 from .cells import CellInfo, cells
 from .elementwise import activation, dropout_mask, fma_operations
 from .linear import linear_backward, linear_forward
+from .memory import TapeMemory
 from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
 from .recurrent import (
@@ -26,11 +28,13 @@ __all__ = [
     "RecurrentGradients",
     "RecurrentTape",
     "RecurrentWeights",
+    "TapeMemory",
     "Zoneout",
     "activation",
     "adam",
     "cells",
     "dropout_mask",
+    "empty",
     "fma_operations",
     "global_norm",
     "linear_backward",

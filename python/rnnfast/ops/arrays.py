@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,9 +84,17 @@ def contiguous(array: Array) -> Array:
     return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A new array that begins at a cache line, which NumPy does not promise: no vector straddles two."""
+    count, line = math.prod(shape), 64
+    memory = np.empty(count + line // dtype.itemsize, dtype)
+    first = -memory.ctypes.data % line // dtype.itemsize
+    return memory[first : first + count].reshape(shape)
+
+
 def empty_like_sequence(x: Array, features: int) -> Array:
     """A new array ``[N, T, features]`` in the memory order of x: time-major where x is."""
     batch, steps, _ = x.shape
     if abs(x.strides[0]) < abs(x.strides[1]):
-        return np.empty((steps, batch, features), x.dtype).transpose(1, 0, 2)
-    return np.empty((batch, steps, features), x.dtype)
+        return empty((steps, batch, features), x.dtype).transpose(1, 0, 2)
+    return empty((batch, steps, features), x.dtype)

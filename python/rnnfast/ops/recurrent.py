@@ -16,10 +16,12 @@ from .arrays import (
     States,
     check_array,
     check_states,
+    empty,
     empty_like_sequence,
     shape_of,
     with_rows,
 )
+from .memory import TapeMemory
 from .options import Zoneout, call_options, zoneout_settings
 from .weights import RecurrentWeights
 
@@ -37,6 +39,7 @@ class RecurrentTape:
     checkpoints: Array | None
     call: dict[str, Any]
     with_reset_state: bool
+    memory: TapeMemory | None
     used: bool = False
 
 
@@ -78,6 +81,7 @@ def recurrent_forward(
     recompute: int = 0,
     states_out: States | None = None,
     out: Array | None = None,
+    memory: TapeMemory | None = None,
     name: str = "recurrent_forward",
 ) -> tuple[Array, tuple[Array, ...], RecurrentTape | None]:
     """One direction of one recurrent layer over whole sequences: (h_t, …) = cell(x_t, h_{t-1}, …).
@@ -98,6 +102,7 @@ def recurrent_forward(
             with the same bits.
         states_out: where to write the other states of every step: one array ``[N, T, H]`` for each but h.
         out: where to write y: ``[N, T, O]`` with a contiguous last axis, possibly part of a larger array.
+        memory: where tapes take their memory from and give it back; None for new memory every time.
         name: who asks, for errors.
 
     Returns:
@@ -149,8 +154,8 @@ def recurrent_forward(
         if segment < steps:
             count = -(-steps // segment)
             checkpoints = np.empty((count, len(sizes) - 1, batch, weights.hidden_size), dtype)
-        values = None if segment < steps else _tape_values(weights, call, batch, steps, segment)
-        tape = RecurrentTape(weights, x, y, values, checkpoints, call, reset_state is not None)
+        values = None if segment < steps else _tape_values(weights, call, batch, steps, segment, memory)
+        tape = RecurrentTape(weights, x, y, values, checkpoints, call, reset_state is not None, memory)
     _core.recurrent_forward(
         info.number,
         **call,
@@ -210,7 +215,7 @@ def recurrent_backward(
     call = tape.call
     values, tape.values, tape.used = tape.values, None, True
     if values is None:
-        values = _tape_values(weights, call, batch, steps, call["settings"]["segment"])
+        values = _tape_values(weights, call, batch, steps, call["settings"]["segment"], tape.memory)
     dx = empty_like_sequence(tape.x, inputs)
     doutputs = tuple(np.empty(shape, dtype) for shape in shapes)
     dreset = tuple(np.empty(shape, dtype) for shape in shapes) if tape.with_reset_state else None
@@ -234,6 +239,8 @@ def recurrent_backward(
         dreset_state=dreset or (None,) * len(sizes),
         gradients=gradients,
     )
+    if tape.memory is not None:
+        tape.memory.give_back(values)
     return RecurrentGradients(
         dx, doutputs, dreset, **{f"d{key}": gradient for key, gradient in gradients.items()}
     )
@@ -260,7 +267,12 @@ def _check_output(name: str, argument: str, array: Array) -> None:
 
 
 def _tape_values(
-    weights: RecurrentWeights, call: Mapping[str, Any], batch: int, steps: int, segment: int
+    weights: RecurrentWeights,
+    call: Mapping[str, Any],
+    batch: int,
+    steps: int,
+    segment: int,
+    memory: TapeMemory | None,
 ) -> Array:
     """Room for the tape of the longest segment, which is the first."""
     options = call["options"]
@@ -275,5 +287,5 @@ def _tape_values(
         layer_norm=call["settings"]["layer_norm"],
         masked="hidden_mask" in options,
     )
-    values: Array = np.empty((rows, row), weights.weight_ih.dtype)
-    return values
+    take = empty if memory is None else memory.take
+    return take((rows, row), weights.weight_ih.dtype)
