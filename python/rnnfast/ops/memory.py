@@ -21,7 +21,7 @@ class TapeMemory:
         self._spare: list[Array] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array of undefined values, in the spare memory where that fits: not too small, nor far too large."""
+        """An array of undefined values, in the spare memory unless that is too small or far too large."""
         count = math.prod(shape)
         try:
             spare = self._spare.pop()  # at once: another thread must not find the same
