@@ -23,6 +23,8 @@ class Peer:
     """
 
     name = ""
+    # The cells that it has too.
+    cells: tuple[str, ...] = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -61,6 +63,8 @@ class Torch(Peer):
         return str(self._torch.__version__)
 
     def job(self, problem: Problem, mode: str) -> Job | None:
+        if problem.cell.name not in self.cells:
+            return None
         torch = self._torch
         sizes = (problem.shape.inputs, problem.shape.hidden)
         layers: dict[str, Callable[[], Any]] = {
@@ -69,8 +73,6 @@ class Torch(Peer):
             "rnn_tanh": lambda: torch.nn.RNN(*sizes, batch_first=True),
             "rnn_relu": lambda: torch.nn.RNN(*sizes, nonlinearity="relu", batch_first=True),
         }
-        if problem.cell.name not in layers:
-            return None
         layer = layers[problem.cell.name]().to(torch.from_numpy(problem.x[:0]).dtype)
         layer.load_state_dict(
             {f"{name}_l0": torch.from_numpy(array) for name, array in problem.arrays.items()}
@@ -123,7 +125,7 @@ class OnnxRuntime(Peer):
         return str(self._runtime.__version__)
 
     def job(self, problem: Problem, mode: str) -> Job | None:
-        if mode != "inference" or problem.cell.name not in self._OPERATORS or problem.x.dtype != np.float32:
+        if mode != "inference" or problem.cell.name not in self.cells or problem.x.dtype != np.float32:
             return None
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self.threads

@@ -1,13 +1,15 @@
-"""The problems that are timed: shapes, arrays, our own job, and the check that comes before the clock."""
+"""The shapes of all suites, and the problems of `kernels`: arrays, our job, the check before the clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnfast import ops, reference
+
+from .checks import Array, check_gradients, check_outputs
 
 
 class Shape(NamedTuple):
@@ -28,13 +30,6 @@ SHAPES = {
     "rl": Shape(16, 8, 64, 256),
 }
 
-# Largest difference to the float64 reference per square root of the number of terms in a sum.
-_TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
-
-
-def _arrays(gradient: Any) -> Sequence[np.ndarray[Any, Any]]:
-    return gradient if isinstance(gradient, tuple) else (gradient,)
-
 
 class Problem:
     """One cell at one shape: weights as PyTorch initialises them, normal inputs and incoming gradients.
@@ -52,14 +47,16 @@ class Problem:
         self.shape = shape
         rows = len(self.cell.gates) * shape.hidden
         bound = shape.hidden**-0.5
-        self.arrays = {
-            name: random.uniform(-bound, bound, size).astype(dtype)
-            for name, size in {
-                "weight_ih": (rows, shape.inputs),
-                "weight_hh": (rows, shape.hidden),
-                "bias_ih": (rows,),
-                "bias_hh": (rows,),
-            }.items()
+        sizes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, shape.inputs),
+            "weight_hh": (rows, shape.hidden),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+        }
+        if self.cell.unit_weights:
+            sizes["weight_ch"] = (len(self.cell.unit_weights) * shape.hidden,)
+        self.arrays: dict[str, Any] = {
+            name: random.uniform(-bound, bound, size).astype(dtype) for name, size in sizes.items()
         }
         self.x = random.standard_normal((shape.batch, shape.steps, shape.inputs)).astype(dtype)
         self.dy = random.standard_normal((shape.batch, shape.steps, shape.hidden)).astype(dtype)
@@ -101,15 +98,10 @@ class Problem:
         """
         exact = Problem(self.cell.name, self.shape, "float64", seed=0)
         exact.x, exact.dy = self.x.astype(np.float64), self.dy.astype(np.float64)
-        arrays = {name: array.astype(np.float64) for name, array in self.arrays.items()}
+        arrays: dict[str, Any] = {name: array.astype(np.float64) for name, array in self.arrays.items()}
         exact.weights = ops.RecurrentWeights(self.cell.name, **arrays)
-        worst = 0.0
-        for own, other in zip(self.gradients(), exact.gradients(), strict=True):
-            for mine, expected in zip(_arrays(own), _arrays(other), strict=True):
-                worst = max(worst, float(np.abs(mine - expected).max() / np.abs(expected).max()))
-        if not worst <= (1e-3 if self.x.dtype == np.float32 else 1e-12):
-            raise ArithmeticError(f"bench: gradients of {self.cell.name} are off by {worst:.1e}")
-        return worst
+        pairs = zip(_arrays(self.gradients()), _arrays(exact.gradients()), strict=True)
+        return check_gradients(f"{self.cell.name} at {self.shape}", pairs)
 
     def check(self) -> float:
         """Compare some samples and steps with the float64 reference.
@@ -122,11 +114,14 @@ class Problem:
         """
         x = self.x[:3, :5]
         weights = reference.Weights(**{name: array.astype(np.float64) for name, array in self.arrays.items()})
-        batch = x.shape[0]
-        zeros = tuple(np.zeros((batch, self.shape.hidden)) for _ in self.cell.states)
-        expected, _ = reference.recurrent(self.cell.name, x.astype(np.float64), zeros, weights)
+        expected, _ = reference.recurrent(self.cell.name, x, None, weights)
         y, _, _ = ops.recurrent_forward(self.weights, x)
-        error = float(np.abs(y - expected).max())
-        if not error <= _TOLERANCE[self.x.dtype.name] * (self.shape.inputs + self.shape.hidden) ** 0.5:
-            raise ArithmeticError(f"bench: {self.cell.name} at {self.shape} is off by {error:.1e}; not timed")
-        return error
+        terms = self.shape.inputs + self.shape.hidden
+        return check_outputs(f"{self.cell.name} at {self.shape}", y, expected, terms)
+
+
+def _arrays(gradients: ops.RecurrentGradients) -> Iterator[Array]:
+    """All arrays among them; what the cell does not have is None."""
+    for gradient in gradients:
+        if gradient is not None:
+            yield from gradient if isinstance(gradient, tuple) else (gradient,)

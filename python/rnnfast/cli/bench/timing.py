@@ -5,51 +5,82 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Job = Callable[[], object]
 
 # A round of a contender lasts at least this long, so that the clock's own cost disappears.
-_SHORTEST_ROUND = 2e-3
+SHORT_ROUND = 2e-3
+# Where the wake of a contender (caches, freed memory) costs the next one time: rounds of several calls, so
+# that most calls follow one of their own kind, as in a loop of training.
+LONG_ROUND = 2e-2
 
 
 class Timing(NamedTuple):
-    """Median, quartiles and first call in milliseconds per call, and the number of rounds."""
+    """Seconds per call of a job: of its first call, and of each round."""
 
-    milliseconds: float
-    quartiles: tuple[float, float]
-    first_call: float
-    repeats: int
+    first: float
+    rounds: tuple[float, ...]
+
+    @property
+    def milliseconds(self) -> float:
+        """The median, per call."""
+        return statistics.median(self.rounds) * 1e3
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The first and the third, in milliseconds per call."""
+        low, _, high = statistics.quantiles(self.rounds, n=4)
+        return low * 1e3, high * 1e3
+
+    @property
+    def repeats(self) -> int:
+        """The number of rounds."""
+        return len(self.rounds)
+
+    def figures(self) -> dict[str, Any]:
+        """What a row of results keeps."""
+        return {
+            "milliseconds": self.milliseconds,
+            "quartiles": self.quartiles,
+            "first_call_milliseconds": self.first * 1e3,
+        }
+
+    def over(self, other: Timing) -> tuple[float, tuple[float, float]]:
+        """This time over that of `other`, round by round: each round took place beside its partner, so what
+        slows the machine for longer than a round cancels.
+
+        Returns:
+            (ratio, quartiles): the median of the ratios, the first and the third quartile.
+        """
+        ratios = [own / partner for own, partner in zip(self.rounds, other.rounds, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        return middle, (low, high)
 
 
-def measure(contenders: Mapping[str, Job], seconds: float) -> dict[str, Timing]:
+def measure(
+    contenders: Mapping[str, Job], seconds: float, shortest_round: float = SHORT_ROUND
+) -> dict[str, Timing]:
     """Time jobs in turn: A B A B …
 
     Args:
         contenders: jobs by name.
         seconds: roughly how long each of them is run.
+        shortest_round: a turn lasts at least so many seconds, or a fifth of `seconds` if that is less.
 
     Returns:
-        Their timings; at least five rounds each.
+        Their timings; at least five rounds each, and as many of one as of the other.
     """
+    shortest = min(shortest_round, seconds / 5)
     first = {name: _round(job, 1) for name, job in contenders.items()}
     warm = {name: _round(job, 1) for name, job in contenders.items()}
-    calls = {name: max(1, int(_SHORTEST_ROUND / max(duration, 1e-7))) for name, duration in warm.items()}
+    calls = {name: max(1, int(shortest / max(duration, 1e-7))) for name, duration in warm.items()}
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
     longest = max(warm[name] * calls[name] for name in contenders)
-    for _ in range(max(5, int(seconds / max(longest, _SHORTEST_ROUND)))):
+    for _ in range(max(5, int(seconds / max(longest, shortest)))):
         for name, job in contenders.items():
             rounds[name].append(_round(job, calls[name]))
-    return {
-        name: Timing(
-            statistics.median(durations) * 1e3,
-            (quantiles[0] * 1e3, quantiles[2] * 1e3),
-            first[name] * 1e3,
-            len(durations),
-        )
-        for name, durations in rounds.items()
-        for quantiles in [statistics.quantiles(durations, n=4)]
-    }
+    return {name: Timing(first[name], tuple(durations)) for name, durations in rounds.items()}
 
 
 def _round(job: Job, calls: int) -> float:

@@ -1,0 +1,52 @@
+"""What differs by more than rounding is not timed: the comparisons of all suites, and their tolerances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Largest difference to the float64 reference per square root of the number of terms in a sum.
+_TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
+# Largest difference of gradients to those in float64, relative to the largest element of the array.
+_GRADIENT_TOLERANCE = {"float32": 1e-3, "float64": 1e-12}
+
+
+def check_outputs(what: str, y: Array, expected: Array, terms: int) -> float:
+    """The largest difference of outputs.
+
+    Args:
+        what: cell and shape, for the error.
+        y: ours.
+        expected: the reference's.
+        terms: number of terms in the longest sum of a step.
+
+    Raises:
+        ArithmeticError: if it is above the tolerance of the dtype.
+    """
+    error = float(np.abs(y - expected).max())
+    if not error <= _TOLERANCE[y.dtype.name] * terms**0.5:
+        raise ArithmeticError(f"bench: {what} is off by {error:.1e}; not timed")
+    return error
+
+
+def check_gradients(what: str, pairs: Iterable[tuple[Array, Array]]) -> float:
+    """The largest difference of gradients, relative to the largest element of its array.
+
+    Args:
+        what: cell and shape, for the error.
+        pairs: ours, and the same in float64.
+
+    Raises:
+        ArithmeticError: if it is above the tolerance of the dtype.
+    """
+    worst = 0.0
+    for own, expected in pairs:
+        error = float(np.abs(own - expected).max() / np.abs(expected).max())
+        if not error <= _GRADIENT_TOLERANCE[own.dtype.name]:
+            raise ArithmeticError(f"bench: gradients of {what} are off by {error:.1e}; not timed")
+        worst = max(worst, error)
+    return worst
