@@ -12,10 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnfast import nn
 from rnnfast.cli.main import main
-from rnnfast.cli.reproduce import ridership, ridership_data, synthetic, synthetic_series
+from rnnfast.cli.reproduce import ridership, ridership_data, ridership_models, synthetic, synthetic_series
 from rnnfast.cli.reproduce.comparison import AllDigits, AtMost, Bound, Report, Within
-from rnnfast.cli.reproduce.torch_random import TorchGenerator
+from rnnfast.cli.reproduce.torch_random import (
+    TorchGenerator,
+    draw_parameters,
+    draw_recurrent_as_linear,
+)
 
 SHARED = Path(os.environ.get("RNNFAST_SHARED", Path(__file__).parents[2] / "shared"))
 RIDERSHIP = SHARED / "data" / "cta_ridership.csv"
@@ -116,8 +121,10 @@ def test_ridership_reproduces_the_published_digits(
     assert captured.err == ""
     assert status == 0
     rows = json.loads(json_path.read_text(encoding="utf-8"))["rows"]
-    # Two baselines, and three lines for each of the four models.
-    assert len(rows) == 2 + 4 * 3
+    # Two baselines; the printed epochs and the best one of each model.
+    printed = [len(spec.epochs_printed) + 1 for spec in ridership_models.MODELS.values()]
+    assert len(printed) == 11
+    assert len(rows) == 2 + sum(printed)
     assert all(row["holds"] for row in rows)
     assert "30,659.41" in captured.out
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
@@ -129,10 +136,64 @@ def test_ridership_data_are_prepared_as_in_the_chapter() -> None:
     assert authentic
     assert len(boardings.dates) == 7639
     assert (np.diff(boardings.dates) == np.timedelta64(1, "D")).all()
-    series = boardings.series(ridership.ALL_INPUTS, "2019-05-30", "2019-05-31")
+    series = boardings.series(ridership_models.ALL_INPUTS, "2019-05-30", "2019-05-31")
     assert series.dtype == np.float32
     # Thursday: tomorrow is a weekday; Friday: tomorrow is a Saturday.
     assert series[:, 2:].tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("layer_norm", [None, "joint"])
+def test_cell_by_hand_is_one_linear_layer_on_input_and_state(layer_norm: str | None) -> None:
+    model = ridership_models.OneBiasRnn(5, 14, layer_norm=layer_norm)
+    ridership_models.draw_one_bias(model, TorchGenerator(42))
+    generator = TorchGenerator(42)
+    weight, bias = (generator.uniform(shape, -(37**-0.5), 37**-0.5) for shape in ((32, 37), (32,)))
+    output, output_bias = (generator.uniform(shape, -(32**-0.5), 32**-0.5) for shape in ((14, 32), (14,)))
+    x = np.random.default_rng(0).standard_normal((3, 7, 5)).astype(np.float32)
+    h = np.zeros((3, 32))
+    for x_t in x.transpose(1, 0, 2):
+        a = np.concatenate([x_t, h], axis=1) @ weight.T.astype(float) + bias
+        if layer_norm:
+            a = (a - a.mean(axis=1, keepdims=True)) / np.sqrt(a.var(axis=1, keepdims=True) + 1e-5)
+        h = np.tanh(a)
+    np.testing.assert_allclose(model(x), h @ output.T.astype(float) + output_bias, rtol=0, atol=1e-5)
+
+
+def test_cell_by_hand_has_one_bias() -> None:
+    model = ridership_models.OneBiasRnn(1, 2, layer_norm="joint")
+    y, tape = model.forward(np.ones((3, 4, 1), np.float32))
+    model.backward(tape, np.ones_like(y))
+    gradients = {name: parameter.grad for name, parameter in model.recurrent.named_parameters()}
+    assert gradients["bias_ih_l0"].any()
+    assert not gradients["bias_hh_l0"].any()
+    assert gradients["gamma_l0"].any()
+    assert gradients["beta_l0"].any()
+
+
+def test_linear_weights_are_dealt_to_input_and_state() -> None:
+    layer = nn.RNN(2, 3, layer_norm="joint")
+    draw_recurrent_as_linear(dict(layer.named_parameters()), TorchGenerator(42))
+    linear = nn.Linear(5, 3)
+    draw_parameters(linear.named_parameters(), TorchGenerator(42))
+    weights = layer.state_dict()
+    np.testing.assert_array_equal(weights["weight_ih_l0"], linear.weight.data[:, :2])
+    np.testing.assert_array_equal(weights["weight_hh_l0"], linear.weight.data[:, 2:])
+    np.testing.assert_array_equal(weights["bias_ih_l0"], linear.bias.data)
+    assert not weights["bias_hh_l0"].any()
+    assert not weights["beta_l0"].any()
+    assert (weights["gamma_l0"] == 1).all()
+
+
+def test_windows_of_the_chapter() -> None:
+    series = np.stack([np.arange(100.0), -np.arange(100.0), np.zeros(100)], axis=1).astype(np.float32)
+    x, y = ridership_models.next_day_of_both(series)
+    assert x.shape == (44, 56, 3)
+    assert y.shape == (44, 2)
+    np.testing.assert_array_equal(y, series[56:, :2])
+    x, y = ridership_models.next_days_at_every_step(series)
+    assert x.shape == (31, 56, 3)
+    assert y.shape == (31, 56, 14)
+    np.testing.assert_array_equal(y[5, 10], np.arange(16, 30))
 
 
 def test_torch_batches_and_the_words_they_take() -> None:
@@ -228,7 +289,8 @@ def test_a_day_with_the_numbers_of_an_earlier_one_is_dropped_as_in_the_chapter(t
         ),
         (
             ("ridership", "--rows", "rnn,tcn"),
-            "--rows: no row fits 'tcn'; the rows are naive, linear, rnn, lstm, gru",
+            "--rows: no row fits 'tcn'; the rows are naive, linear, rnn-by-hand, rnn, deep, multivariate, "
+            "multitask, multistep, seq2seq, layer-norm, lstm, gru",
         ),
         (("synthetic", "--data", "x"), "--data: synthetic makes its own series; leave it out"),
         (("synthetic", "--json", "absent/out.json"), "--json absent/out.json: expected a folder that exists"),

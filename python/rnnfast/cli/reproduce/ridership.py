@@ -3,124 +3,32 @@
 Source: A. Géron, Hands-On Machine Learning with Scikit-Learn and PyTorch, 2025, chapter on processing
 sequences (notebook of ageron/handson-mlp at commit 3bac4bf6). Initial weights and shuffles come from
 PyTorch's generator (`torch_random`), everything else is rnnfast's own: layers, loss, optimizer, schedule,
-training loop. A further model of the chapter is one more entry of `MODELS`. Not here: reading the file
+training loop. Not here: the models and what was printed for them (`ridership_models`), reading the file
 (`ridership_data`), the table (`comparison`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from rnnfast import data, losses, models, nn, optim, train
+from rnnfast import losses, optim, train
 from rnnfast.nn.parameter import Array
 
-from .comparison import AllDigits, Bound, Report, Within
+from .comparison import AllDigits, Report
 from .ridership_data import Ridership
-from .torch_random import TorchGenerator, draw_parameters
+from .ridership_models import MODELS, RidershipModel
+from .torch_random import TorchGenerator
 
 SOURCE = "Géron, Hands-On Machine Learning with Scikit-Learn and PyTorch (2025), notebook at 3bac4bf6"
 SEED = 42
 BATCH_SIZE = 32
-HIDDEN_SIZE = 32
-WINDOW = 56
 TRAINING = ("2016-01-01", "2018-12-31")
 VALIDATION = ("2019-01-01", "2019-05-31")
 NAIVE = ("2019-03-01", "2019-05-31")
 NAIVE_PUBLISHED = {"rail": "42,143.271739", "bus": "43,915.608696"}
-ALL_INPUTS = ("rail", "bus", "A", "U", "W")
-
-Windows = Callable[[Array], tuple[Array, Array]]
-
-
-@dataclass(frozen=True)
-class RidershipModel:
-    """One model of the chapter: what it is, how it is trained, what was published.
-
-    Args:
-        build: makes the model; its weights are then drawn in the order of its parameters.
-        windows: cuts a series [days, columns] into the model's inputs and targets.
-        epochs: how many to train.
-        first_epochs: train loss, train MAE and validation MAE after each of the first epochs, as printed.
-        best: the best validation MAE of all epochs, in boardings, as printed.
-        best_bound: what the measured one must fulfil.
-        columns: the model's inputs, columns of :class:`Ridership`.
-        learning_rate: of SGD.
-        momentum: of SGD.
-        patience: epochs without a better validation MAE after which the learning rate falls.
-        factor: to which share of itself it falls.
-    """
-
-    build: Callable[[], nn.Module]
-    windows: Windows
-    epochs: int
-    first_epochs: tuple[tuple[str, str, str], ...]
-    best: str
-    best_bound: Bound
-    columns: tuple[str, ...] = ("rail",)
-    learning_rate: float = 0.05
-    momentum: float = 0.95
-    patience: int = 20
-    factor: float = 0.1
-
-
-def next_days(days: int, *, window: int = WINDOW, flat: bool = False) -> Windows:
-    """Inputs [N, window, columns], or flat; targets: their first column on the next days [N, days]."""
-
-    def cut(series: Array) -> tuple[Array, Array]:
-        inputs, targets = data.windows(series, window, days)
-        return inputs.reshape(len(inputs), -1) if flat else inputs, targets[..., 0]
-
-    return cut
-
-
-def last_state(cell: str, inputs: int, outputs: int) -> Callable[[], nn.Module]:
-    """One recurrent layer, its last hidden state into a linear layer."""
-    return lambda: models.Seq2Vec(inputs, HIDDEN_SIZE, outputs, cell=cell)
-
-
-MODELS = {
-    "linear": RidershipModel(
-        build=lambda: nn.Linear(WINDOW, 1),
-        windows=next_days(1, flat=True),
-        epochs=50,
-        first_epochs=(("0.0154", "0.1458", "0.1235"), ("0.0100", "0.1117", "0.0996")),
-        best="37,725.72",
-        best_bound=Within(1e-3),
-        learning_rate=0.003,
-        momentum=0.9,
-        patience=10,
-    ),
-    "rnn": RidershipModel(
-        build=last_state("rnn", 1, 1),
-        windows=next_days(1),
-        epochs=50,
-        first_epochs=(("0.0487", "0.2535", "0.1329"), ("0.0181", "0.1523", "0.1268")),
-        best="30,659.41",
-        best_bound=Within(1e-3),
-    ),
-    "lstm": RidershipModel(
-        build=last_state("lstm", 5, 14),
-        windows=next_days(14),
-        epochs=2,
-        first_epochs=(("0.0940", "0.3618", "0.2087"), ("0.0258", "0.1747", "0.1717")),
-        best="171,688.46726",
-        best_bound=Within(1e-5),
-        columns=ALL_INPUTS,
-    ),
-    "gru": RidershipModel(
-        build=last_state("gru", 5, 14),
-        windows=next_days(14),
-        epochs=2,
-        first_epochs=(("0.0813", "0.3289", "0.1561"), ("0.0212", "0.1757", "0.1410")),
-        best="141,033.32162",
-        best_bound=Within(1e-5),
-        columns=ALL_INPUTS,
-    ),
-}
 ROWS = ("naive", *MODELS)
 
 
@@ -168,9 +76,9 @@ def run_row(row: str, ridership: Ridership, report: Report) -> None:
     else:
         spec = MODELS[row]
         history = fit_like_torch(spec, ridership)
-        for epoch, printed in enumerate(spec.first_epochs):
-            measured = tuple(history[name][epoch] for name in ("loss", "mae", "val_mae"))
-            quantity = f"epoch {epoch + 1}: train loss, train MAE, validation MAE"
+        for epoch, printed in spec.epochs_printed.items():
+            measured = tuple(history[name][epoch - 1] for name in ("loss", "mae", "val_mae"))
+            quantity = f"epoch {epoch}: train loss, train MAE, validation MAE"
             report.add(row, quantity, printed, measured, AllDigits())
         best = min(history["val_mae"]) * 1e6
         quantity = f"best validation MAE of {spec.epochs} epochs"
@@ -198,7 +106,7 @@ def fit_like_torch(spec: RidershipModel, ridership: Ridership) -> dict[str, list
     """
     generator = TorchGenerator(SEED)
     model = spec.build()
-    draw_parameters(model.named_parameters(), generator)
+    spec.draw(model, generator)
     batches = TorchBatches(*spec.windows(ridership.series(spec.columns, *TRAINING)), generator)
     batch_losses = BatchLosses()
     history = train.fit(

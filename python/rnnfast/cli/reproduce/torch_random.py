@@ -91,6 +91,32 @@ def draw_parameters(named_parameters: Iterable[tuple[str, Parameter]], generator
             parameter.data = generator.uniform(parameter.shape, -bound, bound)
 
 
+def draw_recurrent_as_linear(layer: dict[str, Parameter], generator: TorchGenerator) -> None:
+    """Give a vanilla recurrent layer the values of a PyTorch `Linear` that maps [x_t, h_{t-1}] to H units.
+
+    That layer's weight [H, I+H] holds the columns of W_ih, then those of W_hh; its bias [H] becomes b_ih, and
+    b_hh 0. Scales and shifts of a layer normalisation keep their values: none is drawn.
+
+    Args:
+        layer: `layer.named_parameters()` of a one-layer `nn.RNN` as a dict.
+        generator: where the numbers come from.
+
+    Example:
+        >>> from rnnfast import nn
+        >>> from rnnfast.cli.reproduce.torch_random import TorchGenerator, draw_recurrent_as_linear
+        >>> layer = nn.RNN(2, 1)
+        >>> draw_recurrent_as_linear(dict(layer.named_parameters()), TorchGenerator(42))
+        >>> layer.weight_ih_l0.data, layer.weight_hh_l0.data  # of torch.nn.Linear(3, 1).weight
+        (array([[0.44140652, 0.47920528]], dtype=float32), array([[-0.13525727]], dtype=float32))
+    """
+    hidden, inputs = layer["weight_ih_l0"].shape
+    bound = 1 / math.sqrt(inputs + hidden)
+    weight = generator.uniform((hidden, inputs + hidden), -bound, bound)
+    layer["weight_ih_l0"].data, layer["weight_hh_l0"].data = weight[:, :inputs], weight[:, inputs:]
+    layer["bias_ih_l0"].data = generator.uniform((hidden,), -bound, bound)
+    layer["bias_hh_l0"].data = 0.0
+
+
 def _layers(named_parameters: Iterable[tuple[str, Parameter]]) -> Iterator[dict[str, Parameter]]:
     layers: dict[str, dict[str, Parameter]] = {}
     for name, parameter in named_parameters:
