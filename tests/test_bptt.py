@@ -90,7 +90,21 @@ def by_hand(model, data, *, length, batch_size, clip_norm, epochs):
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 def test_fit_is_the_loop_it_says(cell, mask):
-    expected, model = make(cell=cell), make(cell=cell)
+    assert_loop({"cell": cell}, mask)
+
+
+@pytest.mark.parametrize("options", [
+    {"cell": "lstm", "proj_size": 3, "layer_norm": "split", "peephole": True},
+    {"cell": "lstm", "zoneout": (0.2, 0.3), "trainable_state": True, "recompute": 2},
+    {"cell": "gru", "recurrent_dropout": 0.3, "input_dropout": 0.2, "weight_dropout": 0.2, "dropout": 0.1},
+    {"cell": "rnn", "layer_norm": "joint", "state_gradient_bound": 0.01, "trainable_state": True},
+], ids=lambda options: ",".join(options))  # fmt: skip
+def test_fit_with_options_is_the_loop_it_says(options):
+    assert_loop(options, None)
+
+
+def assert_loop(options, mask):
+    expected, model = make(**options), make(**options)
     before = parameters(model)
     setup = {"batch_size": 4, "clip_norm": 0.2, "epochs": 2}
     means = by_hand(expected, (X, Y, mask), length=4, **setup)
