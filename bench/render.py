@@ -1,4 +1,4 @@
-"""Print the raw JSON of `rnnfast bench --json` as the Markdown table of the README.
+"""Print the raw JSON of `rnnfast bench [options] --json` as the Markdown tables of README and docs/options.md.
 
 Usage: python bench/render.py bench/results/<machine>-<date>/kernels-1-thread.json
 """
@@ -30,8 +30,24 @@ def cell_of(row: dict[str, Any] | None, peers: list[str]) -> str:
     return "".join(f" {text} |" for text in [*columns, *(f"{r:.2f}×" if r else "–" for r in ratios)])
 
 
-def main(path: str) -> None:
-    result = json.loads(Path(path).read_text())
+def options(result: dict[str, Any]) -> None:
+    """A line per option, a column per shape and cell: ratios to the plain layer, bold above the goal."""
+    rows = {(row["option"], row["shape"], row["cell"]): row for row in result["rows"]}
+    columns = list(dict.fromkeys((shape, cell) for _, shape, cell in rows))
+    print("| option | goal |" + "".join(f" {shape} {cell} |" for shape, cell in columns))
+    print("|---|---:|" + "---:|" * len(columns))
+    for option in dict.fromkeys(option for option, _, _ in rows):
+        found = [rows.get((option, shape, cell)) for shape, cell in columns]
+        goal = next((row["goal"] for row in found if row is not None), None)
+        line = f"| `{option}` | {'' if goal is None else f'{goal:.2f}'} |"
+        for row in found:
+            text = "" if row is None else f"{row['ratio']:.2f}"
+            line += f" **{text}** |" if row is not None and row["met"] is False else f" {text} |"
+        print(line)
+
+
+def kernels(result: dict[str, Any]) -> None:
+    """A line per shape and cell: milliseconds, share of the peak, ratios to the peers."""
     peers = list(result["peers"])
     rows = {(row["shape"], row["cell"], row["mode"]): row for row in result["rows"]}
     training_peers = [peer for peer in peers if peer != "onnxruntime"]
@@ -44,6 +60,11 @@ def main(path: str) -> None:
         line += cell_of(rows.get((shape, cell, "inference")), peers)
         line += cell_of(rows.get((shape, cell, "training")), training_peers)
         print(line)
+
+
+def main(path: str) -> None:
+    result = json.loads(Path(path).read_text())
+    (options if result.get("suite") == "options" else kernels)(result)
 
 
 if __name__ == "__main__":
