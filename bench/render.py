@@ -1,4 +1,4 @@
-"""Print the raw JSON of `rnnfast bench [options] --json` as the Markdown tables of README and docs/options.md.
+"""Print the raw JSON of `rnnfast bench [options] --json` as the tables of README and docs/options.md.
 
 Usage: python bench/render.py bench/results/<machine>-<date>/kernels-1-thread.json
 """

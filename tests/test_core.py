@@ -158,7 +158,9 @@ def test_forward_refuses_a_wrong_tape_and_unknown_cells(cell: str, dtype: type) 
 def test_outputs_that_overlap_are_refused(cell: str, dtype: type) -> None:
     problem = make_problem(cell, 2, 5, 3, 3, dtype)
     weights, x = problem.packed, problem.x
-    with pytest.raises(ValueError, match="recurrent_forward: out must not share memory with x or state"):
+    with pytest.raises(
+        ValueError, match="recurrent_forward: out and states_out must not share memory with x, state"
+    ):
         ops.recurrent_forward(weights, x, out=x)
     with pytest.raises(ValueError, match="no stride of 0"):
         ops.recurrent_forward(weights, x, out=as_strided(np.empty(15, dtype), x.shape, (0, *x.strides[1:])))

@@ -19,6 +19,8 @@ def test_memory_is_used_again_where_it_fits() -> None:
     second = memory.take((4, 16), FLOAT)
     assert second.shape == (4, 16)
     assert np.shares_memory(first, second)
+    memory.give_back(second)
+    assert np.shares_memory(first, memory.take((10, 16), FLOAT))  # the whole of it is spare again
     memory.give_back(first)
     assert not np.shares_memory(first, memory.take((11, 16), FLOAT))
     memory.give_back(first)

@@ -12,7 +12,7 @@ namespace rnnfast::api {
 
 constexpr int kMostGates = 4;
 
-// The facts of a cell that callers need: names, and how much a tape holds.
+// The facts of a cell that callers need.
 struct CellFacts {
   const char* name;
   int gates, sums, states, unit_weights;

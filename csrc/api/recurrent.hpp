@@ -17,8 +17,8 @@ namespace rnnfast::api {
 // Ba, Kiros & Hinton 2016: norm(v) = (v - mean) / sqrt(variance + 1e-5) over one sample's values of one step.
 enum class LayerNorm {
   kNone,
-  kSplit,  // gamma_ih norm(W_ih x) and gamma_hh norm(W_hh h'), each over all G*H, then the biases; a cell whose
-           // h is an output of its state c sees gamma_c norm(c) + beta_c there
+  kSplit,  // gamma_ih norm(W_ih x) and gamma_hh norm(W_hh h'), each over all G*H, then the biases; a cell
+           // whose h is an output of its state c sees gamma_c norm(c) + beta_c there
   kJoint,  // gamma norm(W_ih x + b_ih + W_hh h' + b_hh) + beta over all G*H
 };
 
@@ -30,6 +30,7 @@ struct RecurrentDims {
   index_t segment;  // steps whose tape is kept at once: `steps`, or fewer where backward recomputes the gates
 
   RNNFAST_INLINE index_t outputs() const { return projection > 0 ? projection : hidden; }
+  RNNFAST_INLINE index_t widest_state() const { return projection > hidden ? projection : hidden; }
   RNNFAST_INLINE index_t state_size(int state) const { return state == 0 ? outputs() : hidden; }
   RNNFAST_INLINE index_t segments() const { return segment > 0 ? ceil_div(steps, segment) : 0; }
 };

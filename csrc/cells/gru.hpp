@@ -86,8 +86,8 @@ struct GruResetBefore : GruFacts {
     dprevious[0] = dh * z;
   }
 
-  // operand: the h that the gate multiplied; doperand: gradient of the product of both on entry, of the operand
-  // on return.
+  // operand: the h that the gate multiplied; doperand: gradient of the product of both on entry, of the
+  // operand on return.
   template <class V>
   static RNNFAST_INLINE void gate_gradient(V r, V operand, V& doperand, V& dsum) {
     const V dgated = doperand;

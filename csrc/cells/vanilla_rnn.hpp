@@ -1,6 +1,6 @@
 // Vanilla RNN (Elman 1990): h_t = phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), phi = tanh or relu.
-// Nothing is kept on the tape: both derivatives follow from h_t itself. (Zoneout may have replaced h_t by
-// h_{t-1}; then the candidate's gradient is zero and its derivative does not matter.)
+// Nothing is kept on the tape: both derivatives follow from h_t itself. (Where zoneout kept h_{t-1}, the
+// driver gives h = 0 and dh = 0.)
 #pragma once
 
 #include "cells/cell.hpp"

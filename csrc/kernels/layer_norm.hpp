@@ -1,8 +1,9 @@
 // Layer norm of single rows (Ba, Kiros & Hinton 2016), forward and backward:
 //   norm(v) = (v - mean) rstd,  rstd = 1 / sqrt(variance + 1e-5), variance biased
 //   dv = rstd (g - mean(g) - norm(v) mean(g norm(v))),  g the gradient of norm(v)
-// A row is a number of runs (gates) of `units` values. Sums run in kVirtualLanes lanes, lane u % 16 taking unit
-// u of every run in turn, and the lanes are added as a tree: the same order on every instruction set.
+// Squares are summed as they are: in float32 values beyond 1e18 overflow, and the norm of such a row is 0.
+// A row is a number of runs (gates) of `units` values. Sums run in kVirtualLanes lanes, lane u % 16 taking
+// unit u of every run in turn, and the lanes are added as a tree: the same order on every instruction set.
 #pragma once
 
 #include <cmath>

@@ -70,7 +70,7 @@ class RecurrentBackwardPass {
 
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
     Buffers buffers{};
-    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.hidden);
+    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.widest_state());
     for (int s = 0; s < Cell::kStates; ++s)
       buffers.dstate[s] = arena.take(dims.batch * state_stride<T>(dims.state_size(s)));
     buffers.doperand = arena.take(Cell::kGatedSums > 0 ? dims.batch * units : 0);
@@ -86,8 +86,7 @@ class RecurrentBackwardPass {
   static void begin(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers) {
     const api::RecurrentDims& dims = arguments.call.dims;
     for (index_t unit = 0; unit < UnitSums::size(dims); ++unit) buffers.unit_sums[unit] = T(0);
-    const index_t most = dims.inputs > dims.hidden ? dims.inputs : dims.hidden;
-    for (index_t unit = 0; unit < state_stride<T>(most); ++unit) buffers.stretch.zeros[unit] = T(0);
+    for (index_t unit = 0; unit < Stretch::zeros(dims); ++unit) buffers.stretch.zeros[unit] = T(0);
     for (index_t n = 0; n < dims.batch; ++n) {
       for (int s = 0; s < Cell::kStates; ++s) {
         const index_t size = dims.state_size(s), stride = state_stride<T>(size);
@@ -152,7 +151,7 @@ class RecurrentBackwardPass {
         own_(own),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         row_(dims_),
-        units_(state_stride<T>(dims_.hidden)),
+        units_(state_stride<T>(dims_.widest_state())),
         split_(dims_.layer_norm == api::LayerNorm::kSplit),
         normed_(dims_.layer_norm != api::LayerNorm::kNone),
         cell_(arguments, buffers.unit_sums, buffers.room + own.part * Cells::room(dims_)) {}
@@ -173,9 +172,9 @@ class RecurrentBackwardPass {
     }
   }
 
-  // The gradient of h before step `step` for own samples begin … end - 1: what was passed on directly, plus, for
-  // samples that run at that step, W_hh^T times the gradients of its sums. It goes into the cell's gradient of
-  // the step before, or waits in its row where that step is not of this stretch (`last`).
+  // The gradient of h before step `step` for own samples begin … end - 1: what was passed on directly, plus,
+  // for samples that run at that step, W_hh^T times the gradients of its sums. It goes into the cell's
+  // gradient of the step before, or waits in its row where that step is not of this stretch (`last`).
   void through_hidden_weights(index_t step, index_t begin, index_t end, bool product, bool last) const {
     Block block;
     const T* starts[kRowBlock];
@@ -223,7 +222,8 @@ class RecurrentBackwardPass {
     }
   }
 
-  // Own samples first … before the step `step`, and the step before it unless this one is the stretch's `last`.
+  // Own samples first … before the step `step`, and the step before it unless this one is the stretch's
+  // `last`.
   void begin_block(Block& block, index_t step, index_t first, index_t end, bool product, bool last) const {
     block.count = end - first < kRowBlock ? end - first : kRowBlock;
     const index_t acting = step - 1, sums = split_ ? row_.second : normed_ ? row_.normalised : 0;
@@ -282,8 +282,7 @@ class RecurrentBackwardPass {
     } else if (s == 0) {
       from = arguments_.y.at(n, schedule_.time(n, step - 1));
     } else {
-      const index_t row = step / dims_.segment * (Cell::kStates - 1) + s - 1;
-      from = arguments_.checkpoints + (row * dims_.batch + n) * dims_.hidden;
+      from = arguments_.checkpoints + checkpoint<Cell>(dims_, s, n, step);
     }
     return from == nullptr ? buffers_.stretch.zeros : from;
   }

@@ -1,5 +1,5 @@
-// The cell on rows whose gradient of h has arrived, backward: zoneout, the norm of the state that h is an output of,
-// the cell, and the norms of its sums.
+// The cell on rows whose gradient of h has arrived, backward: zoneout, the norm of the state that h is an
+// output of, the cell, and the norms of its sums.
 #pragma once
 
 #include <limits>
@@ -52,9 +52,9 @@ class CellBackward {
     for (int s = 0; s < Cell::kStates; ++s) zoned_[s] = arguments.call.zoneout.rate[s] > 0;
   }
 
-  // The whole gradient of h after a step, but for dy, `left` units from `unit` on: bounded, and divided between
-  // the state before (zoneout) and what the step made. It goes through the cell at once, or waits for the
-  // projection or for its whole row.
+  // The whole gradient of h after a step, but for dy, `left` units from `unit` on: bounded, and divided
+  // between the state before (zoneout) and what the step made. It goes through the cell at once, or waits for
+  // the projection or for its whole row.
   RNNFAST_INLINE void act(const Block& block, index_t r, index_t unit, index_t left, V dh) const {
     if (block.dy[r] != nullptr) dh = dh + load_up_to(block.dy[r] + unit, left);
     if (bounded_) dh = at_most(at_least(dh, V::broadcast(-bound_)), V::broadcast(bound_));
@@ -79,8 +79,8 @@ class CellBackward {
     }
   }
 
-  // The cell's gradient and that of its norms on one sample, whose gradient of h waits in its line. The gates are
-  // computed again.
+  // The cell's gradient and that of its norms on one sample, whose gradient of h waits in its line. The gates
+  // are computed again.
   void act_normalised(const Block& block, index_t r) const {
     T *const line = block.line[r], *const tape = block.tape[r], *const dsums = room_;
     const index_t group = block.group[r];
@@ -151,8 +151,8 @@ class CellBackward {
   RNNFAST_INLINE V divide(const Block& block, int s, index_t r, index_t unit, V& gradient) const {
     if (!zoned_[s]) return V::zero();
     const V m = V::load(block.zoneout[s][r] + unit);
-    const V kept = m * gradient;
-    gradient = gradient - kept;
+    const V kept = where_positive(m, gradient);
+    gradient = where_less(V::zero(), m, V::zero(), gradient);
     return kept;
   }
 
@@ -167,6 +167,9 @@ class CellBackward {
     if (Cell::kOutputState == 0) {  // else h has another size, perhaps, and does not matter
       values.previous[0] = load_up_to(block.previous[0][r] + unit, left);
       values.next[0] = load_up_to(block.h[r] + unit, left);
+      if (zoned_[0])  // a kept h is not the candidate, whose gradient is zero: its derivative must be finite
+        values.next[0] =
+            where_less(V::zero(), V::load(block.zoneout[0][r] + unit), V::zero(), values.next[0]);
     }
     for (int s = 1; s < Cell::kStates; ++s) {
       values.previous[s] = load_up_to(block.previous[s][r] + unit, left);
@@ -211,8 +214,8 @@ class CellBackward {
     }
   }
 
-  // Gradient of h -> of the state before its norm, in the line's place. The row's gates and the gradient of the sum
-  // that only the output reads are left in the room.
+  // Gradient of h -> of the state before its norm, in the line's place. The row's gates and the gradient of
+  // the sum that only the output reads are left in the room.
   void through_output_norm(const Block& block, index_t r) const {
     T *const line = block.line[r], *const gates = room_, *const dsum = room_ + Cell::kSums * run_;
     const T* const kept = block.tape[r] + row_.moments;
@@ -252,8 +255,8 @@ class CellBackward {
     for (int k = 0; k < Cell::kUnitWeights; ++k) unit_sums_.add(block.group[r], k, unit, values.dunit[k]);
   }
 
-  // The cell's gradient on one sample and one vector of units; `kept` of the gradient of h stays with the state
-  // before.
+  // The cell's gradient on one sample and one vector of units; `kept` of the gradient of h stays with the
+  // state before.
   RNNFAST_INLINE void act_cell(const Block& block, index_t r, index_t unit, V dh, V kept) const {
     const index_t left = hidden_ - unit;
     T* const tape = block.tape[r] + unit;

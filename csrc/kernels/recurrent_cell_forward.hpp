@@ -55,8 +55,8 @@ class CellForward {
     finish(block, r, unit, inputs, next, tape);
   }
 
-  // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room for one
-  // row, and the line's sums give way to the tape's values.
+  // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room
+  // for one row, and the line's sums give way to the tape's values.
   RNNFAST_INLINE void act_line(const Block& block, index_t r, T* line, index_t run, T* candidate) const {
     if constexpr (Cell::kOutputState > 0) {
       if (output_norm_) return act_normalised(block, r, line, run, candidate);
@@ -111,10 +111,11 @@ class CellForward {
     }
   }
 
-  // m previous + (1 - m) candidate
+  // m previous + (1 - m) candidate; a drawn m chooses, so that what it leaves out may be infinite
   RNNFAST_INLINE V zoneout(const Block& block, int s, index_t r, index_t unit, V previous,
                            V candidate) const {
-    const V m = drawn_ ? V::load(block.zoneout[s][r] + unit) : V::broadcast(rate_[s]);
+    if (drawn_) return where_less(V::zero(), V::load(block.zoneout[s][r] + unit), previous, candidate);
+    const V m = V::broadcast(rate_[s]);
     return fma(m, previous, (V::broadcast(1) - m) * candidate);
   }
 

@@ -4,10 +4,10 @@
 //                  states = zoneout(states, candidates)
 //
 // A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and
-// L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options that
-// need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples for the
-// whole sequence and never wait for each other. The input product is made with the step or beforehand for many
-// steps; the sums are the same chains.
+// L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options
+// that need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples
+// for the whole sequence and never wait for each other. The input product is made with the step or beforehand
+// for many steps; the sums are the same chains.
 #pragma once
 
 #include "kernels/random.hpp"
@@ -41,7 +41,7 @@ class RecurrentForwardPass {
 
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
     Buffers buffers{};
-    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.hidden);
+    const index_t block = threads * kRowBlock, units = state_stride<T>(dims.widest_state());
     for (T*& rows : buffers.hidden) rows = arena.take(dims.batch * state_stride<T>(dims.outputs()));
     for (int s = 1; s < Cell::kStates; ++s) buffers.state[s] = arena.take(dims.batch * units);
     buffers.lines = Lines::lay_out(dims, threads, arena);
@@ -78,7 +78,7 @@ class RecurrentForwardPass {
                               static_cast<double>(dims.inputs + dims.outputs());
     const int parts =
         parallel::worthwhile_parts(arguments.call.threads, operations, ceil_div(dims.batch, kGroupRows));
-    for (index_t unit = 0; unit < state_stride<T>(dims.hidden); ++unit) buffers.zeros[unit] = T(0);
+    for (index_t unit = 0; unit < state_stride<T>(dims.widest_state()); ++unit) buffers.zeros[unit] = T(0);
     parallel::for_each_part(parts, [&](int part) {
       const FlushDenormals flush;
       RecurrentForwardPass(arguments, schedule, buffers, steps, before, {part, parts}).scan();
@@ -98,7 +98,7 @@ class RecurrentForwardPass {
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         tape_row_(dims_),
         lines_(call_, buffers.lines, own.part),
-        units_(state_stride<T>(dims_.hidden)),
+        units_(state_stride<T>(dims_.widest_state())),
         block_of_part_(own.part * kRowBlock),
         with_options_(arguments.checkpoints != nullptr || call_.resets.data != nullptr ||
                       call_.hidden_mask != nullptr || call_.zoneout.training || dims_.projection > 0),
@@ -108,9 +108,8 @@ class RecurrentForwardPass {
   T* state_row(int s, index_t n) const {
     return (s == 0 ? buffers_.hidden[0] : buffers_.state[s]) + n * stride(s);
   }
-  T* checkpoint(int s, index_t n, index_t step) const {
-    const index_t row = step / dims_.segment * (Cell::kStates - 1) + s - 1;
-    return arguments_.checkpoints + (row * dims_.batch + n) * dims_.hidden;
+  T* checkpoint_row(int s, index_t n, index_t step) const {
+    return arguments_.checkpoints + checkpoint<Cell>(dims_, s, n, step);
   }
   T* tape(index_t step, index_t position) const {
     if (arguments_.tape == nullptr) return nullptr;
@@ -141,7 +140,7 @@ class RecurrentForwardPass {
     if (before_ != nullptr && length <= step) return;
     for (int s = 0; s < Cell::kStates; ++s) {
       const T* from = call_.state[s] == nullptr ? nullptr : call_.state[s] + n * dims_.state_size(s);
-      if (step > 0) from = s == 0 ? before_->at(n, schedule_.time(n, step - 1)) : checkpoint(s, n, step);
+      if (step > 0) from = s == 0 ? before_->at(n, schedule_.time(n, step - 1)) : checkpoint_row(s, n, step);
       set_state(s, n, from);
     }
     if (before_ != nullptr) return;
@@ -231,7 +230,7 @@ class RecurrentForwardPass {
     const bool keep = before_ == nullptr && arguments_.checkpoints != nullptr && step % dims_.segment == 0;
     for (int s = 1; keep && s < Cell::kStates; ++s) {
       for (index_t unit = 0; unit < dims_.hidden; ++unit)
-        checkpoint(s, n, step)[unit] = block.previous[s][r][unit];
+        checkpoint_row(s, n, step)[unit] = block.previous[s][r][unit];
     }
     if (schedule_.cut_before(n, step)) {
       for (int s = 0; s < Cell::kStates; ++s) set_state(s, n, call_.reset_state[s]);
@@ -257,22 +256,6 @@ class RecurrentForwardPass {
     }
   }
 
-  const T* start_of(index_t panel) const { return call_.packed + panel * weights_.start_stride(); }
-  const T* input_panel(index_t panel) const {
-    return call_.packed + weights_.input_offset() + panel * weights_.input_stride();
-  }
-  const T* hidden_panel(index_t panel) const {
-    return call_.packed + weights_.hidden_offset() + panel * weights_.hidden_stride();
-  }
-
-  // Adds rows x panel, all groups of gates.
-  static void add_product(index_t count, const T* const* rows, const T* panel, index_t depth, SumRows<T> sums,
-                          const int* slots) {
-    for (int group = 0; group < Panel::kGroups; ++group, panel += depth * Panel::kColumns * V::kLanes) {
-      Product::run(count, rows, {1, {{0, depth}}}, panel, sums, slots + group * Panel::kColumns);
-    }
-  }
-
   void run_panels(const Block& block, index_t first_line) {
     alignas(64) T sums[kRowBlock * kSumRow];
     const CellForward<Cell, T> cell(call_);
@@ -285,7 +268,7 @@ class RecurrentForwardPass {
       for (index_t row = 0; row < rows; ++row) {
         const index_t own_panel = side ? panel + row : panel;
         const T* const from = with_inputs
-                                  ? start_of(own_panel)
+                                  ? weights_.start_of(call_.packed, own_panel)
                                   : lines_.line(first_line + (side ? 0 : row)) + own_panel * Weights::kWidth;
         const index_t run = with_inputs ? Weights::kWidth : lines_.run();
         for (int s = 0; s < Cell::kSums; ++s) {
@@ -298,18 +281,20 @@ class RecurrentForwardPass {
       if (side) {
         constexpr index_t kGroup = Panel::kColumns * V::kLanes;
         if (with_inputs) {
-          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}}, input_panel(panel),
-                               dims_.inputs * kGroup, sums, Panel::kInputSlots.one_row);
+          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}},
+                               weights_.input_panel(call_.packed, panel), dims_.inputs * kGroup, sums,
+                               Panel::kInputSlots.one_row);
         }
-        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}}, hidden_panel(panel),
-                             dims_.outputs() * kGroup, sums, Panel::kHiddenSlots.one_row);
+        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}},
+                             weights_.hidden_panel(call_.packed, panel), dims_.outputs() * kGroup, sums,
+                             Panel::kHiddenSlots.one_row);
       } else {
         if (with_inputs) {
-          add_product(block.count, block.x, input_panel(panel), dims_.inputs, {sums, kSumRow},
-                      Panel::kInputSlots.slot);
+          add_panel<Cell>(block.count, block.x, weights_.input_panel(call_.packed, panel), dims_.inputs,
+                          {sums, kSumRow}, Panel::kInputSlots.slot);
         }
-        add_product(block.count, block.operand, hidden_panel(panel), dims_.outputs(), {sums, kSumRow},
-                    Panel::kHiddenSlots.slot);
+        add_panel<Cell>(block.count, block.operand, weights_.hidden_panel(call_.packed, panel),
+                        dims_.outputs(), {sums, kSumRow}, Panel::kHiddenSlots.slot);
       }
       for (index_t row = 0; row < rows; ++row) {
         for (int u = 0; u < Panel::kUnitVectors; ++u) {

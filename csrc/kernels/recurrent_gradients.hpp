@@ -19,14 +19,18 @@ class StretchGradients {
   };
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
     const index_t rows = dims.batch * (dims.segment < dims.steps ? dims.segment : dims.steps);
-    const index_t most = dims.inputs > dims.hidden ? dims.inputs : dims.hidden;
     Buffers buffers{};
     buffers.x = arena.template take_as<const T*>(rows);
     buffers.operand = arena.template take_as<const T*>(rows);
     buffers.dx = arena.template take_as<T*>(rows);
-    buffers.zeros = arena.take(state_stride<T>(most));
+    buffers.zeros = arena.take(zeros(dims));
     buffers.products = arena.take(threads * OuterProduct<T>::workspace());
     return buffers;
+  }
+
+  static index_t zeros(const api::RecurrentDims& dims) {
+    const index_t state = dims.widest_state();
+    return state_stride<T>(dims.inputs > state ? dims.inputs : state);
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,

@@ -8,9 +8,18 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+// The gates' places in a tape row as runs of columns. Gates that lie side by side (all but GRU's n) merge.
+template <class Cell>
+constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
+  for (int gate = 0; gate < Cell::kGates; ++gate) {
+    if (sum[gate] != gate) return false;
+  }
+  return true;
+}
+
 // How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units;
-// its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers. Gates
-// whose products are made one after the other (kGatedSums) are groups of their own.
+// its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers.
+// Gates whose products are made one after the other (kGatedSums) are groups of their own.
 template <class Cell>
 struct ForwardPanel {
   static constexpr bool kGated = Cell::kGatedSums > 0;
@@ -20,6 +29,8 @@ struct ForwardPanel {
   static constexpr int kColumns = kGroupGates * kUnitVectors;
   static constexpr int kSums = Cell::kSums * kUnitVectors;  // vectors of sums per row and panel
   static_assert(Cell::kGates % kGroupGates == 0);
+  static_assert(Cell::kStates <= api::kMostStates);
+  static_assert(!kGated || side_by_side<Cell>(Cell::kHiddenSum), "a sum before the gate is that of one gate");
 
   // For one sample alone several panels go together; all their groups lie side by side in memory.
   template <class T>
@@ -64,6 +75,14 @@ struct ForwardWeights {
   index_t projection_offset() const { return hidden_offset() + panels() * hidden_stride(); }
   index_t size() const { return projection_offset() + dense_size<T>(projection, hidden); }
 
+  const T* start_of(const T* packed, index_t panel) const { return packed + panel * start_stride(); }
+  const T* input_panel(const T* packed, index_t panel) const {
+    return packed + input_offset() + panel * input_stride();
+  }
+  const T* hidden_panel(const T* packed, index_t panel) const {
+    return packed + hidden_offset() + panel * hidden_stride();
+  }
+
   void pack(const api::RecurrentWeights<T>& weights) const {
     for (index_t position = 0; position < input_offset(); ++position) weights.packed[position] = T(0);
     if (weights.bias_ih != nullptr) {
@@ -89,8 +108,20 @@ struct ForwardWeights {
   }
 };
 
-// Packed for backward, by columns: panels of weight_ih | of weight_hh, of the gates before kGatedSums and of the
-// others apart | of weight_hr.
+// Adds rows x panel, groups begin … end - 1 of its gates.
+template <class Cell, class T>
+void add_panel(index_t count, const T* const* rows, const T* panel, index_t depth, SumRows<T> sums,
+               const int* slots, int begin = 0, int end = ForwardPanel<Cell>::kGroups) {
+  using Panel = ForwardPanel<Cell>;
+  const index_t group_size = depth * Panel::kColumns * Vec<T>::kLanes;
+  for (int group = begin; group < end; ++group) {
+    PanelProduct<T, Panel::kColumns>::run(count, rows, {1, {{0, depth}}}, panel + group * group_size, sums,
+                                          slots + group * Panel::kColumns);
+  }
+}
+
+// Packed for backward, by columns: panels of weight_ih | of weight_hh, of the gates before kGatedSums and of
+// the others apart | of weight_hr.
 template <class Cell, class T>
 struct BackwardWeights {
   static constexpr int kFirstGates = Cell::kGatedSums > 0 ? Cell::kGatedSums : Cell::kGates;
@@ -126,6 +157,14 @@ RNNFAST_INLINE index_t padded(index_t units) {
   return round_up(units, kDenseWidth<T>);
 }
 
+// Which of the checkpoints [segments, kStates - 1, N, H] holds a state but h before the first step of a
+// segment.
+template <class Cell>
+RNNFAST_INLINE index_t checkpoint(const api::RecurrentDims& dims, int state, index_t n, index_t step) {
+  const index_t row = step / dims.segment * (Cell::kStates - 1) + state - 1;
+  return (row * dims.batch + n) * dims.hidden;
+}
+
 // Rows of state in a workspace.
 template <class T>
 RNNFAST_INLINE index_t state_stride(index_t units) {
@@ -134,16 +173,16 @@ RNNFAST_INLINE index_t state_stride(index_t units) {
 
 // A row of the tape: what one step of one sample leaves for backward, as runs of values, which backward
 // overwrites by gradients:
-//   sums        kSums runs of H: values of the gates -> gradients of the sums. Not kept with layer norm: there
-//               the gates are computed again, which is cheaper than carrying them through memory as well
+//   sums        kSums runs of H: values of the gates -> gradients of the sums. Not kept with layer norm:
+//               there the gates are computed again, which is cheaper than carrying them through memory as well
 //   gated       H: gate(sum[0]) h', the operand of the second hidden product
 //   states      kStates - 1 runs of H: states but h after the step
-//   normalised  split: norm(W_ih x) and norm(W_hh h'), joint: norm of their sum; G*H each -> gradients of what
-//               was normalised
+//   normalised  split: norm(W_ih x) and norm(W_hh h'), joint: norm of their sum; G*H each -> gradients of
+//               what was normalised
 //   operand     O: h' where it is not h
 //   unprojected H, and dprojected O: what the projection was given, and the gradient of what it returned
-//   moments     1 / deviation of the normalised runs, in order, then mean and 1 / deviation of the state that h is
-//               an output of
+//   moments     1 / deviation of the normalised runs, in order, then mean and 1 / deviation of the state that
+//               h is an output of
 template <class Cell, class T>
 struct TapeRow {
   static constexpr index_t kMoments = 4;
@@ -170,15 +209,6 @@ struct TapeRow {
     stride = round_up(end, kRowPadding<T>) + kRowPadding<T>;
   }
 };
-
-// The gates' places in a tape row as runs of columns. Gates that lie side by side (all but GRU's n) merge.
-template <class Cell>
-constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
-  for (int gate = 0; gate < Cell::kGates; ++gate) {
-    if (sum[gate] != gate) return false;
-  }
-  return true;
-}
 
 // Of the gates whose input products backward multiplies: all of them, side by side.
 template <class Cell>

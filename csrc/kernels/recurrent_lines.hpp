@@ -1,9 +1,9 @@
-// Lines of sums: all sums of all units of one sample at one step, side by side, for cells and options that need
-// them whole before the cell may act. Layer norm is done here, on lines that lie in L1 and L2:
+// Lines of sums: all sums of all units of one sample at one step, side by side, for cells and options that
+// need them whole before the cell may act. Layer norm is done here, on lines that lie in L1 and L2:
 //   split: sums = biases + gamma_ih norm(W_ih x) + gamma_hh norm(W_hh h')
 //   joint: sums = beta + gamma norm(biases + W_ih x + W_hh h')
-// A line has kSums runs of padded(H) values; where the hidden products are normalised apart they have lines of
-// their own, of kGates runs. What follows the H values of a run is undefined.
+// A line has kSums runs of padded(H) values; where the hidden products are normalised apart they have lines
+// of their own, of kGates runs. What follows the H values of a run is undefined.
 #pragma once
 
 #include "kernels/layer_norm.hpp"
@@ -16,7 +16,6 @@ class SumLines {
   using V = Vec<T>;
   using Panel = ForwardPanel<Cell>;
   using Weights = ForwardWeights<Cell, T>;
-  using Product = PanelProduct<T, Panel::kColumns>;
 
  public:
   struct Buffers {
@@ -61,8 +60,8 @@ class SumLines {
   index_t run() const { return run_; }
   T* line(index_t r) const { return lines_ + r * stride_; }
 
-  // Lines first … first + count - 1 after the input product; tape: where each row keeps what it normalised, or
-  // null.
+  // Lines first … first + count - 1 after the input product; tape: where each row keeps what it normalised,
+  // or null.
   void add_inputs(index_t first, index_t count, const T* const* x, T* const* tape) const {
     constexpr index_t kWidth = Weights::kWidth;
     T* const lines = line(first);
@@ -76,8 +75,8 @@ class SumLines {
           }
         }
       }
-      const T* weights = call_.packed + weights_.input_offset() + panel * weights_.input_stride();
-      add(count, x, weights, call_.dims.inputs, sums, input_slots_, 0, Panel::kGroups);
+      add_panel<Cell>(count, x, weights_.input_panel(call_.packed, panel), call_.dims.inputs, sums,
+                      input_slots_);
     }
     if (!split_) return;
     for (index_t r = 0; r < count; ++r) {
@@ -112,8 +111,8 @@ class SumLines {
           }
         }
       }
-      const T* weights = call_.packed + weights_.hidden_offset() + panel * weights_.hidden_stride();
-      add(count, operand, weights, call_.dims.outputs(), sums, hidden_slots_, begin, end);
+      add_panel<Cell>(count, operand, weights_.hidden_panel(call_.packed, panel), call_.dims.outputs(), sums,
+                      hidden_slots_, begin, end);
     }
     if (!split_ && !joint_) return;
     for (index_t r = 0; r < count; ++r) {
@@ -130,15 +129,7 @@ class SumLines {
   static constexpr int kSlots = Panel::kGroups * Panel::kColumns;
 
   const T* start(index_t panel, int sum) const {
-    return call_.packed + panel * weights_.start_stride() + sum * Weights::kWidth;
-  }
-
-  // Adds rows x panel, groups begin … end - 1 of its gates.
-  static void add(index_t count, const T* const* rows, const T* panel, index_t depth, SumRows<T> sums,
-                  const int* slots, int begin, int end) {
-    panel += begin * depth * Panel::kColumns * V::kLanes;
-    for (int group = begin; group < end; ++group, panel += depth * Panel::kColumns * V::kLanes)
-      Product::run(count, rows, {1, {{0, depth}}}, panel, sums, slots + group * Panel::kColumns);
+    return weights_.start_of(call_.packed, panel) + sum * Weights::kWidth;
   }
 
   // gamma norm(line) + shift for one vector of gate `gate`; the norm goes to the tape.

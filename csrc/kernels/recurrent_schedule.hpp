@@ -1,10 +1,10 @@
 // Which samples run at which step, at what time, and where their rows lie.
 //
 // Step s of a sample is time s, or in the reverse direction length - 1 - s: every sample begins at step 0 and
-// leaves when its length is reached. Samples are numbered by *position*, longest first (equal lengths keep their
-// order), so that those still running are the first ones: nobody has to sort, and the work is that of the real
-// steps. Rows of the tape, and of the sums over all rows, run from the last step to the first, positions
-// ascending.
+// leaves when its length is reached. Samples are numbered by *position*, longest first (equal lengths keep
+// their order), so that those still running are the first ones: nobody has to sort, and the work is that of
+// the real steps. Rows of the tape, and of the sums over all rows, run from the last step to the first,
+// positions ascending.
 #pragma once
 
 #include "api/recurrent.hpp"
@@ -14,8 +14,9 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Threads own whole groups of positions, the same groups on every instruction set: sums over samples are first
-// made within a group (kernels/recurrent_backward.hpp), so that they do not depend on the number of threads.
+// Threads own whole groups of positions, the same groups on every instruction set: sums over samples are
+// first made within a group (kernels/recurrent_backward.hpp), so that they do not depend on the number of
+// threads.
 constexpr index_t kGroupRows = 8;
 
 template <class T>
@@ -37,7 +38,8 @@ class Schedule {
     index_t* const active = memory.active;
     for (index_t step = 0; step <= steps; ++step) active[step] = 0;
     for (index_t n = 0; n < batch; ++n) ++active[length(n)];
-    // Now active[l] counts the samples of length l; the first position of length l is the number of longer ones.
+    // Now active[l] counts the samples of length l; the first position of length l is the number of longer
+    // ones.
     index_t longer = 0;
     for (index_t l = steps; l >= 0; --l) {
       const index_t count = active[l];

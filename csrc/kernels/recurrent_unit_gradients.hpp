@@ -1,7 +1,7 @@
-// Gradients of the weights that act on single units: peepholes, the gains and shifts of layer norm, and the biases
-// behind split norms. Their terms exist only while a step's row is at hand, so they are summed on the way: for every group of kGroupRows
-// positions apart (one thread owns a group whole), steps descending and samples ascending; the groups are added
-// in order at the end. The same sums for any number of threads.
+// Gradients of the weights that act on single units: peepholes, the gains and shifts of layer norm, and the
+// biases behind split norms. Their terms exist only while a step's row is at hand, so they are summed on the
+// way: for every group of kGroupRows positions apart (one thread owns a group whole), steps descending and
+// samples ascending; the groups are added in order at the end. The same sums for any number of threads.
 #pragma once
 
 #include "kernels/recurrent_layout.hpp"
@@ -13,8 +13,8 @@ class UnitGradients {
   using V = Vec<T>;
 
  public:
-  // Runs of H sums of a group, in this order: unit weights | split: gamma_ih, gamma_hh, gamma_c, beta_c, sums;
-  // joint: gamma, beta.
+  // Runs of H sums of a group, in this order: unit weights | split: gamma_ih, gamma_hh, gamma_c, beta_c,
+  // sums; joint: gamma, beta.
   static constexpr int kNorm = Cell::kUnitWeights, kNormSecond = kNorm + Cell::kGates;
   static constexpr int kOutput = kNormSecond + Cell::kGates, kOutputShift = kOutput + 1;
   static constexpr int kBias = kOutputShift + 1;

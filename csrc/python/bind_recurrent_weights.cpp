@@ -40,10 +40,7 @@ index_t tape_row(int cell, const std::string& dtype, index_t hidden, index_t pro
                  const std::string& layer_norm, bool masked) {
   cell_facts(cell);
   check_dtype_name(dtype);
-  const api::LayerNorm norm = layer_norm == "split"   ? api::LayerNorm::kSplit
-                              : layer_norm == "joint" ? api::LayerNorm::kJoint
-                                                      : api::LayerNorm::kNone;
-  const api::RecurrentDims dims{0, 0, 0, hidden, projection, norm, masked, 1};
+  const api::RecurrentDims dims{0, 0, 0, hidden, projection, read_layer_norm(layer_norm), masked, 1};
   return dtype == "float64" ? recurrent_kernels<double>(cell).tape_row(dims)
                             : recurrent_kernels<float>(cell).tape_row(dims);
 }

@@ -13,16 +13,18 @@ OptionalArray entry(const py::dict& arrays, const char* name) {
   return arrays[name].cast<py::array>();
 }
 
+api::LayerNorm read_layer_norm(const std::string& name) {
+  if (name == "none") return api::LayerNorm::kNone;
+  if (name == "split") return api::LayerNorm::kSplit;
+  if (name == "joint") return api::LayerNorm::kJoint;
+  fail("layer_norm", "must be none, split or joint");
+}
+
 Settings read_settings(const py::dict& settings, int states) {
-  const std::string norm = settings["layer_norm"].cast<std::string>();
-  Settings result{settings["reverse"].cast<bool>(),
-                  norm == "split"   ? api::LayerNorm::kSplit
-                  : norm == "joint" ? api::LayerNorm::kJoint
-                                    : api::LayerNorm::kNone,
-                  settings["segment"].cast<index_t>(),
-                  settings["zoneout_rates"].cast<std::vector<double>>(),
-                  settings["zoneout_training"].cast<bool>(),
-                  {}};
+  Settings result{
+      settings["reverse"].cast<bool>(),          read_layer_norm(settings["layer_norm"].cast<std::string>()),
+      settings["segment"].cast<index_t>(),       settings["zoneout_rates"].cast<std::vector<double>>(),
+      settings["zoneout_training"].cast<bool>(), {}};
   using Words = std::array<std::uint32_t, 4>;
   for (const Words& words : settings["zoneout_keys"].cast<std::vector<Words>>())
     result.zoneout_keys.push_back({{words[0], words[1]}, words[2], words[3]});
@@ -32,8 +34,6 @@ Settings read_settings(const py::dict& settings, int states) {
   for (const double rate : result.zoneout_rates) {
     if (!(rate >= 0 && rate < 1)) fail("zoneout_rates", "must be in [0, 1)");
   }
-  if (norm != "none" && norm != "split" && norm != "joint")
-    fail("layer_norm", "must be none, split or joint");
   return result;
 }
 

@@ -1,4 +1,5 @@
-// From the dictionaries of arrays that ops passes for one recurrent layer to the structs of api/recurrent.hpp.
+// From the dictionaries of arrays that ops passes for one recurrent layer to the structs of
+// api/recurrent.hpp.
 #pragma once
 
 #include <pybind11/stl.h>
@@ -36,6 +37,7 @@ struct Settings {
   bool zoneout_training;
   std::vector<api::RandomKey> zoneout_keys;
 };
+api::LayerNorm read_layer_norm(const std::string& name);
 Settings read_settings(const py::dict& settings, int states);
 
 // Weights that act on single units, or the places of their gradients. T const: inputs, else outputs.

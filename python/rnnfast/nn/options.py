@@ -83,7 +83,7 @@ class Options:
             zoneout=_zoneout(operation, cell, self.zoneout),
             proj_size=check_size(operation, "proj_size", self.proj_size, minimum=0),
             recompute=check_size(operation, "recompute", self.recompute, minimum=0),
-            state_gradient_bound=None if bound is None else _bound(operation, bound),
+            state_gradient_bound=None if bound is None else _bound(operation, bound, self.dtype),
             dtype=check_dtype(operation, self.dtype),
         )
         options._check_together(operation, cell, hidden_size, num_layers)
@@ -105,7 +105,8 @@ class Options:
                 f"{operation}: proj_size must be smaller than hidden_size={hidden_size}, as a projection "
                 f"shortens h, got {self.proj_size}"
             )
-        if self.layer_norm not in (None, "split", "joint"):
+        named = self.layer_norm is None or isinstance(self.layer_norm, str)  # not an array, say
+        if not named or self.layer_norm not in (None, "split", "joint"):
             raise ValueError(
                 f"{operation}: layer_norm must be None, 'split' or 'joint', got {self.layer_norm!r}"
             )
@@ -144,9 +145,9 @@ def _zoneout(operation: str, cell: CellInfo, value: Any) -> tuple[float, ...]:
     )
 
 
-def _bound(operation: str, value: Any) -> float:
+def _bound(operation: str, value: Any, dtype: Any) -> float:
     bound = check_finite(operation, "state_gradient_bound", value)
-    if bound <= 0:
+    if not np.dtype(dtype).type(bound) > 0:  # 1e-50 is 0 in float32
         raise ValueError(
             f"{operation}: state_gradient_bound must be above 0, or None for no bound, got {value}"
         )

@@ -156,6 +156,8 @@ class Recurrent(Module):
             states): each state after every step, shape (L*D, N, T, H), or (L*D, T, N, H), 0 on padding; a
             tuple of such arrays like the state.
         """
+        for own in self._weights:
+            own.memory.release()  # who only infers does not need the memory of tapes
         y, final, _, states = self._run(x, state, lengths, resets, False, return_states)
         return (y, final, states) if return_states else (y, final)
 
@@ -239,9 +241,9 @@ class Recurrent(Module):
         if dy is not None:
             axis = f"directions*{'proj_size' if self.options.proj_size else 'hidden_size'}"
             dy = self._layout.check(operation, "dy", dy, self.output_size, axis, front)
-        packed = self._stack.packed_like(operation, kept)
+        self._stack.check_unchanged(operation, kept)
         self._close(tape)
-        dx, outgoing = self._stack.backward(packed, kept, dy, None if dstate is None else incoming)
+        dx, outgoing = self._stack.backward(kept, dy, None if dstate is None else incoming)
         return self._layout.swap(dx), self._states.stack(outgoing)
 
     def step(self, x_t: Array, state: State = None, *, resets: Array | None = None) -> tuple[Array, State]:

@@ -16,7 +16,7 @@ from .masks import CallMasks
 from .options import Options
 from .parameter import Array
 from .states import SequenceLayout
-from .weights import DirectionWeights
+from .weights import DirectionWeights, Versions
 
 States = tuple[Array, ...]
 
@@ -29,6 +29,7 @@ class Kept(NamedTuple):
     tapes: list[Any]
     input_masks: list[Array | None]
     weight_masks: list[Array | None]
+    versions: list[Versions]
     started: bool  # whether the sequences started from the layers' own initial states
 
 
@@ -85,7 +86,7 @@ class Stack:
             and every step's if asked for; what `backward` needs.
         """
         batch, steps, _ = x.shape
-        kept = Kept(batch, steps, [], [], [], initial is None)
+        kept = Kept(batch, steps, [], [], [], [], initial is None)
         finals: list[States] = []
         every: list[States] = []
         inputs = x
@@ -101,10 +102,10 @@ class Stack:
                 y = self.layout.empty(batch, steps, sum(sizes))
             others = [self.layout.empty(batch, steps, n) for n in self.state_sizes[1:] if return_states]
             kept.weight_masks.append(masks.of_weight(layer, direction, own.parameters["weight_hh"].shape))
-            if not masks.training:
-                own.memory.release()  # training is over, or pauses: its memory is not needed in between
+            versions, weights = own.packed(kept.weight_masks[k])
+            kept.versions.append(versions)
             _, final, tape = ops.recurrent_forward(
-                own.packed(kept.weight_masks[k]),
+                weights,
                 inputs,
                 own.initial_state(batch) if initial is None else initial[k],
                 reverse=direction == 1,
@@ -123,19 +124,19 @@ class Stack:
             finals.append(final)
             kept.tapes.append(tape)
             if return_states:
-                every.append((self._part(y, direction), *others))
+                h = self._part(y, direction)
+                every.append((h.copy() if len(self.weights) == 1 else h, *others))  # y is the caller's
             if direction == self._directions - 1:
                 inputs = y
         return inputs, finals, every, kept
 
-    def packed_like(self, operation: str, kept: Kept) -> list[ops.RecurrentWeights]:
-        """The weights for `backward`, if they are those of the forward pass; else RuntimeError."""
-        every = zip(self.weights, kept.tapes, kept.weight_masks, strict=True)
-        return [own.packed_like(operation, tape, mask) for own, tape, mask in every]
+    def check_unchanged(self, operation: str, kept: Kept) -> None:
+        """RuntimeError unless the weights are those of the forward pass."""
+        for k, own in enumerate(self.weights):
+            own.check_unchanged(operation, kept.versions[k], kept.tapes[k].weights, kept.weight_masks[k])
 
     def backward(
         self,
-        packed: list[ops.RecurrentWeights],
         kept: Kept,
         dy: Array | None,
         incoming: list[States] | None,
@@ -143,7 +144,6 @@ class Stack:
         """Add the gradients of the parameters; return those of x and, per layer and direction, of the states.
 
         Args:
-            packed: from `packed_like`.
             kept: from `forward`.
             dy: shape (N, T, D*P or D*H), None for zero.
             incoming: gradients of the final states, None for zero.
@@ -155,7 +155,7 @@ class Stack:
             for direction in range(self._directions):
                 k = layer * self._directions + direction
                 gradients = ops.recurrent_backward(
-                    packed[k],
+                    kept.tapes[k].weights,
                     kept.tapes[k],
                     None if dx is None else self._part(dx, direction),
                     None if incoming is None else incoming[k],
@@ -184,6 +184,6 @@ class Stack:
                 start = tuple(np.where(resets[:, None], new, old) for new, old in pairs)
             elif states is not None:
                 start = states[layer]
-            finals.append(ops.recurrent_step(own.packed(), y, start, zoneout=masks.zoneout(layer, 0)))
+            finals.append(ops.recurrent_step(own.packed()[1], y, start, zoneout=masks.zoneout(layer, 0)))
             y = finals[-1][0]
         return y, finals

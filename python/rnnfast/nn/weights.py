@@ -63,7 +63,7 @@ def make_parameters(
     return {name: Parameter(array) for name, array in arrays.items()}
 
 
-_Published = tuple[tuple[int, ...], ops.RecurrentWeights]  # versions of the parameters, and their weights
+Versions = tuple[int, ...]  # of the parameters of one direction
 
 
 class DirectionWeights:
@@ -81,14 +81,12 @@ class DirectionWeights:
         self.parameters = {name: p for name, p in parameters.items() if not name.startswith(_INITIAL)}
         # One per state where the initial state is trainable, else none.
         self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
-        # The last weights without and with a mask. Each is replaced as a whole: another thread sees versions
-        # and weights that belong together.
-        self._published: _Published | None = None
-        self._masked: _Published | None = None
+        # One attribute, replaced as a whole: another thread sees versions and weights that belong together.
+        self._published: tuple[Versions, ops.RecurrentWeights] | None = None
         self.memory = ops.TapeMemory()
 
-    def packed(self, mask: Array | None = None) -> ops.RecurrentWeights:
-        """The weights for ``ops``.
+    def packed(self, mask: Array | None = None) -> tuple[Versions, ops.RecurrentWeights]:
+        """The weights for ``ops``, and the versions of the parameters that they hold.
 
         Args:
             mask: what weight_hh is multiplied by, for this call alone; without it the weights are packed at
@@ -96,18 +94,16 @@ class DirectionWeights:
         """
         published = self._published
         if mask is None and published is not None and self._unchanged_since(published[0]):
-            return published[1]
+            return published
         # The versions are read first: a change while packing is then seen the next time. Weights that were
         # published stay as they are, as other threads and open tapes use them.
         versions = tuple(parameter.version for parameter in self.parameters.values())
-        weights = self._pack(mask)
+        packed = versions, self._pack(mask)
         if mask is None:
-            self._published = versions, weights
-        else:
-            self._masked = versions, weights
-        return weights
+            self._published = packed
+        return packed
 
-    def _unchanged_since(self, versions: tuple[int, ...]) -> bool:
+    def _unchanged_since(self, versions: Versions) -> bool:
         parameters = self.parameters.values()
         return all(parameter.unchanged_since(v) for parameter, v in zip(parameters, versions, strict=True))
 
@@ -121,24 +117,29 @@ class DirectionWeights:
         weights.packed(False)
         return weights
 
-    def packed_like(
-        self, operation: str, tape: ops.RecurrentTape, mask: Array | None = None
-    ) -> ops.RecurrentWeights:
-        """The weights for a backward call, if their values are still those of the forward call.
+    def check_unchanged(
+        self, operation: str, versions: Versions, used: ops.RecurrentWeights, mask: Array | None
+    ) -> None:
+        """Whether the parameters still have the values of a forward call.
 
-        Values and not versions, as who reads `Parameter.data` in between raises the version too.
+        Where versions differ the values decide: who reads `Parameter.data` in between raises the version too.
+
+        Args:
+            operation: who asks, for errors.
+            versions: from `packed`, for the forward call.
+            used: the weights of the forward call.
+            mask: of weight_hh in it.
 
         Raises:
             RuntimeError: if they have changed.
         """
-        before, masked = tape.weights, self._masked
-        if masked is not None and masked[1] is before and self._unchanged_since(masked[0]):
-            return before
-        weights = self.packed(mask)
-        if weights is not before and not (
-            _same_bits(weights.packed(False), before.packed(False))
+        if self._unchanged_since(versions):
+            return
+        _, weights = self.packed(mask)
+        if not (
+            _same_bits(weights.packed(False), used.packed(False))
             and all(
-                _same_bits(getattr(weights, name), getattr(before, name))
+                _same_bits(getattr(weights, name), getattr(used, name))
                 for name in self.parameters
                 if name in UNIT_WEIGHTS
             )
@@ -147,7 +148,6 @@ class DirectionWeights:
                 f"{operation}: tape must come from the present weights, but the weights have changed since "
                 f"forward; call forward again"
             )
-        return weights
 
     def initial_state(self, batch: int) -> tuple[Array, ...] | None:
         """The trainable initial state of `batch` sequences, new arrays [N, size]; None without one."""
@@ -179,7 +179,7 @@ class DirectionWeights:
                 parameter.grad_value += gradients.dreset_state[state].sum(axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_published": None, "_masked": None}
+        return vars(self) | {"_published": None}
 
 
 def _same_bits(a: Array, b: Array) -> bool:

@@ -11,6 +11,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 States = Sequence[Array | None]
 
+CACHE_LINE = 64  # bytes
+
 
 def shape_of(where: str, name: str, array: Array, axes: int) -> tuple[int, ...]:
     """The shape of an array that must have so many axes."""
@@ -84,12 +86,15 @@ def contiguous(array: Array) -> Array:
     return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
+def at_cache_line(memory: Array, shape: tuple[int, ...]) -> Array:
+    """The first array of this shape within flat memory that begins at a cache line."""
+    first = -memory.ctypes.data % CACHE_LINE // memory.itemsize
+    return memory[first : first + math.prod(shape)].reshape(shape)
+
+
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A new array that begins at a cache line, which NumPy does not promise: no vector straddles two."""
-    count, line = math.prod(shape), 64
-    memory = np.empty(count + line // dtype.itemsize, dtype)
-    first = -memory.ctypes.data % line // dtype.itemsize
-    return memory[first : first + count].reshape(shape)
+    return at_cache_line(np.empty(math.prod(shape) + CACHE_LINE // dtype.itemsize, dtype), shape)
 
 
 def empty_like_sequence(x: Array, features: int) -> Array:

@@ -15,7 +15,7 @@ class CellInfo(NamedTuple):
         name: the cell's name.
         gates: names of its G gates, in the order of the weights' rows.
         states: names of its states; the first is h.
-        sums: running sums per hidden unit; a tape keeps as many values.
+        sums: running sums per hidden unit.
         number: its place in the registry.
         unit_weights: the gates that peepholes act on, in the order of ``weight_ch``; () without peepholes.
         layer_norms: the kinds of layer norm that it has.

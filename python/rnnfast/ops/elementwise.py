@@ -83,6 +83,8 @@ def mask_key(
         raise ValueError(f"{where}: layer must be in [0, 256), got {layer}")
     if direction not in (0, 1):
         raise ValueError(f"{where}: direction must be 0 (forward) or 1 (reverse), got {direction}")
+    if what not in _PURPOSES:
+        raise ValueError(f"{where}: masks must be for one of {', '.join(_PURPOSES)}, got {what!r}")
     # Python's own integers: NumPy's would overflow at the shifts.
     stream = int(layer) << 4 | int(direction) << 3 | _PURPOSES.index(what)
     return int(seed) & 0xFFFFFFFF, int(seed) >> 32, int(call) & 0xFFFFFFFF, stream

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, empty
+from .arrays import CACHE_LINE, Array, at_cache_line, empty
 
 
 class TapeMemory:
@@ -27,13 +27,14 @@ class TapeMemory:
             spare = self._spare.pop()  # at once: another thread must not find the same
         except IndexError:
             return empty(shape, dtype)
-        if spare.dtype == dtype and count <= spare.size <= 4 * count:
-            return spare[:count].reshape(shape)
+        if spare.dtype == dtype and count <= spare.size - CACHE_LINE // dtype.itemsize <= 4 * count:
+            return at_cache_line(spare, shape)
         return empty(shape, dtype)
 
     def give_back(self, array: Array) -> None:
-        """What was taken is no longer in use."""
-        self._spare[:] = [array.reshape(-1)]
+        """What was taken is no longer in use: all of its memory is spare, not only what was asked for."""
+        owner = array if array.base is None else array.base
+        self._spare[:] = [owner]
 
     def release(self) -> None:
         """Nothing stays: the next tape is new memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,7 +46,8 @@ class RecurrentTape:
 class RecurrentGradients(NamedTuple):
     """Gradients of everything that entered one layer in one direction; None for what did not.
 
-    ``dreset_state`` holds, by sample, the gradients of the state that follows a cut.
+    ``dx`` and the gradients of weights have the shapes of what they are of, ``dstate`` is ``[N, O]`` and
+    ``[N, H]`` each, and so is ``dreset_state``: by sample, the gradients of the state that follows a cut.
     """
 
     dx: Array
@@ -121,8 +122,6 @@ def recurrent_forward(
     if out is not None:
         check_array(name, "out", out, (batch, steps, sizes[0]), dtype)
         _check_output(name, "out", out)
-        if any(array is not None and np.may_share_memory(out, array) for array in (x, *state)):
-            raise ValueError(f"{name}: out must not share memory with x or state")
     others: tuple[Array | None, ...] = ()
     if states_out is not None:
         others = (None, *states_out)
@@ -147,6 +146,8 @@ def recurrent_forward(
         ),
         "options": call_options(name, weights, batch, steps, lengths, resets, hidden_mask),
     }
+    written = [array for array in (out, *others) if array is not None]
+    _check_overlap(name, written, (x, *state, *call["reset_state"], *call["options"].values()))
     final = tuple(np.empty(shape, dtype) for shape in shapes)
     tape = None
     if training:
@@ -184,12 +185,15 @@ def recurrent_backward(
     """Gradients of `recurrent_forward`: of x, the initial states and the state after a cut, and all weights.
 
     Args:
-        weights: as in the forward call.
+        weights: those of the forward call, the same object.
         tape: from the forward call; used up.
         dy: gradient of y ``[N, T, O]``, None for zeros; not read on padding.
         dstate: gradients of the final states or None for zeros; None for zeros throughout.
         bound: |dh_t| is cut to it, element by element, at every step before it enters the step.
         name: who asks, for errors.
+
+    Returns:
+        The gradients.
 
     Raises:
         RuntimeError: the tape was used before.
@@ -200,12 +204,13 @@ def recurrent_backward(
             f"{name}: tape was used before; a tape serves one backward call, run forward again"
         )
     info, sizes, dtype = weights.info, weights.state_sizes, weights.weight_ih.dtype
-    if tape.weights is not weights and not tape.weights.is_like(weights):
+    if tape.weights is not weights:
         raise ValueError(
-            f"{name}: tape must come from a forward call with these weights, got a tape of others"
+            f"{name}: tape must come from a forward call with these weights, got a tape of others; "
+            f"pass tape.weights"
         )
-    if bound is not None and not bound > 0:
-        raise ValueError(f"{name}: bound must be above 0, or None for none, got {bound}")
+    if bound is not None and not dtype.type(bound) > 0:
+        raise ValueError(f"{name}: bound must be above 0 in {dtype}, or None for none, got {bound}")
     batch, steps, inputs = tape.x.shape
     if dy is not None:
         check_array(name, "dy", dy, (batch, steps, sizes[0]), dtype)
@@ -254,16 +259,39 @@ def recurrent_step(
     zoneout: Zoneout | None = None,
     name: str = "recurrent_step",
 ) -> tuple[Array, ...]:
-    """One step: x ``[N, I]``, states -> new states; the first of them, h, is the output."""
+    """One step, with the bits of the whole sequence.
+
+    Args:
+        weights: cell and weights; O is the size of h.
+        x: ``[N, I]``.
+        state: states before the step, ``[N, O]`` and ``[N, H]`` each, or None for zeros.
+        zoneout: its rates act as at inference; None for none.
+        name: who asks, for errors.
+
+    Returns:
+        The states after the step; the first of them, h, is the output.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
     batch, inputs = shape_of(name, "x", x, 2)
     return recurrent_forward(weights, x.reshape(batch, 1, inputs), state, zoneout=zoneout, name=name)[1]
 
 
 def _check_output(name: str, argument: str, array: Array) -> None:
-    if not array.flags.writeable or with_rows(array) is not array or (array.size and 0 in array.strides):
+    steady = any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape, strict=True))
+    if not array.flags.writeable or with_rows(array) is not array or steady:
         raise ValueError(
             f"{name}: {argument} must be writable, with a contiguous last axis and no stride of 0"
         )
+
+
+def _check_overlap(name: str, written: list[Array], read: Iterable[Array | None]) -> None:
+    for number, array in enumerate(written):
+        if any(other is not None and np.may_share_memory(array, other) for other in read):
+            raise ValueError(f"{name}: out and states_out must not share memory with x, state or options")
+        if any(np.may_share_memory(array, other) for other in written[:number]):
+            raise ValueError(f"{name}: out and states_out must not share memory with each other")
 
 
 def _tape_values(

@@ -145,17 +145,6 @@ class RecurrentWeights:
         found = {name: getattr(self, name) for name in NAMES}
         return {name: array for name, array in found.items() if array is not None}
 
-    def is_like(self, other: RecurrentWeights) -> bool:
-        """Whether the other weights are of the same cell, sizes, dtype and options."""
-        own, others = self.arrays(), other.arrays()
-        return (
-            self.cell == other.cell
-            and self.layer_norm == other.layer_norm
-            and own.keys() == others.keys()
-            and all(own[name].shape == others[name].shape for name in own)
-            and self.weight_ih.dtype == other.weight_ih.dtype
-        )
-
     def packed(self, for_backward: bool) -> Array:
         """The weights as the active variant reads them."""
         key = (_core.active_variant(), for_backward)
