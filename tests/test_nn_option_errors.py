@@ -131,7 +131,7 @@ def test_named_classes_take_their_own_options_alone() -> None:
         ([5, 5, 5], ValueError, r"lengths must have shape \(N,\) = \(4,\), got \(3,\)"),
         ([], ValueError, r"lengths must have shape \(N,\) = \(4,\), got \(0,\)"),
         (np.full((4, 1), 5), ValueError, r"got \(4, 1\)"),
-        (np.full(4, 5.0), TypeError, r"must be ints, got float64; pass lengths.astype\(np.int64\)"),
+        (np.full(4, 5.0), TypeError, r"must be ints, got float64; pass np.asarray\(lengths, np.int64\)"),
         ([5.0] * 4, TypeError, r"lengths must be ints, got float64"),
         ([True] * 4, TypeError, r"lengths must be ints, got bool"),
         (np.zeros(0), TypeError, r"lengths must be ints, got float64"),

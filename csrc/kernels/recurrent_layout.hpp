@@ -1,5 +1,5 @@
-// What forward and backward of a recurrent layer agree on: panels of packed weights, rows of state, rows of
-// the tape.
+// What forward and backward of a recurrent layer agree on: panels of packed weights, rows of state, rows
+// of the tape.
 #pragma once
 
 #include "cells/cell.hpp"
@@ -174,7 +174,7 @@ RNNFAST_INLINE index_t state_stride(index_t units) {
 // A row of the tape: what one step of one sample leaves for backward, as runs of values, which backward
 // overwrites by gradients:
 //   sums        kSums runs of H: values of the gates -> gradients of the sums. Not kept with layer norm:
-//               there the gates are computed again, which is cheaper than carrying them through memory as well
+//               there the gates are computed again, cheaper than carrying them through memory as well
 //   gated       H: gate(sum[0]) h', the operand of the second hidden product
 //   states      kStates - 1 runs of H: states but h after the step
 //   normalised  split: norm(W_ih x) and norm(W_hh h'), joint: norm of their sum; G*H each -> gradients of

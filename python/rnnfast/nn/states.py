@@ -138,9 +138,14 @@ class SequenceLayout:
             raise TypeError(
                 f"{operation}: lengths must be an array, list or tuple of ints, got {type(lengths).__name__}"
             )
-        array = np.asarray(lengths)
+        try:
+            array = np.asarray(lengths)
+        except ValueError as error:
+            raise ValueError(
+                f"{operation}: lengths must have shape (N,) = ({batch},), got {lengths!r}"
+            ) from error
         if array.dtype.kind not in "iu" and (array.size > 0 or isinstance(lengths, np.ndarray)):
-            fix = "; pass lengths.astype(np.int64)" if array.dtype.kind == "f" else ""
+            fix = "; pass np.asarray(lengths, np.int64)" if array.dtype.kind in "fb" else ""
             raise TypeError(f"{operation}: lengths must be ints, got {array.dtype}{fix}")
         if array.shape != (batch,):
             raise ValueError(f"{operation}: lengths must have shape (N,) = ({batch},), got {array.shape}")

@@ -14,13 +14,8 @@ from .linear import linear_backward, linear_forward
 from .memory import TapeMemory
 from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
-from .recurrent import (
-    RecurrentGradients,
-    RecurrentTape,
-    recurrent_backward,
-    recurrent_forward,
-    recurrent_step,
-)
+from .recurrent import recurrent_backward, recurrent_forward, recurrent_step
+from .tape import RecurrentGradients, RecurrentTape
 from .weights import RecurrentWeights
 
 __all__ = [

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -16,55 +15,14 @@ from .arrays import (
     States,
     check_array,
     check_states,
-    empty,
     empty_like_sequence,
     shape_of,
     with_rows,
 )
 from .memory import TapeMemory
 from .options import Zoneout, call_options, zoneout_settings
+from .tape import RecurrentGradients, RecurrentTape, tape_values
 from .weights import RecurrentWeights
-
-
-@dataclass(eq=False)
-class RecurrentTape:
-    """What one forward call leaves for one backward call. It refers to x, y, the lengths, resets and
-    masks that were passed: leave them unchanged.
-    """
-
-    weights: RecurrentWeights
-    x: Array
-    y: Array
-    values: Array | None
-    checkpoints: Array | None
-    call: dict[str, Any]
-    with_reset_state: bool
-    memory: TapeMemory | None
-    used: bool = False
-
-
-class RecurrentGradients(NamedTuple):
-    """Gradients of everything that entered one layer in one direction; None for what did not.
-
-    ``dx`` and the gradients of weights have the shapes of what they are of, ``dstate`` is ``[N, O]`` and
-    ``[N, H]`` each, and so is ``dreset_state``: by sample, the gradients of the state that follows a cut.
-    """
-
-    dx: Array
-    dstate: tuple[Array, ...]
-    dreset_state: tuple[Array, ...] | None
-    dweight_ih: Array
-    dweight_hh: Array
-    dbias_ih: Array | None = None
-    dbias_hh: Array | None = None
-    dweight_ch: Array | None = None
-    dweight_hr: Array | None = None
-    dgamma_ih: Array | None = None
-    dgamma_hh: Array | None = None
-    dgamma_c: Array | None = None
-    dbeta_c: Array | None = None
-    dgamma: Array | None = None
-    dbeta: Array | None = None
 
 
 def recurrent_forward(
@@ -155,7 +113,7 @@ def recurrent_forward(
         if segment < steps:
             count = -(-steps // segment)
             checkpoints = np.empty((count, len(sizes) - 1, batch, weights.hidden_size), dtype)
-        values = None if segment < steps else _tape_values(weights, call, batch, steps, segment, memory)
+        values = None if segment < steps else tape_values(weights, call, batch, steps, segment, memory)
         tape = RecurrentTape(weights, x, y, values, checkpoints, call, reset_state is not None, memory)
     _core.recurrent_forward(
         info.number,
@@ -220,7 +178,7 @@ def recurrent_backward(
     call = tape.call
     values, tape.values, tape.used = tape.values, None, True
     if values is None:
-        values = _tape_values(weights, call, batch, steps, call["settings"]["segment"], tape.memory)
+        values = tape_values(weights, call, batch, steps, call["settings"]["segment"], tape.memory)
     dx = empty_like_sequence(tape.x, inputs)
     doutputs = tuple(np.empty(shape, dtype) for shape in shapes)
     dreset = tuple(np.empty(shape, dtype) for shape in shapes) if tape.with_reset_state else None
@@ -292,28 +250,3 @@ def _check_overlap(name: str, written: list[Array], read: Iterable[Array | None]
             raise ValueError(f"{name}: out and states_out must not share memory with x, state or options")
         if any(np.may_share_memory(array, other) for other in written[:number]):
             raise ValueError(f"{name}: out and states_out must not share memory with each other")
-
-
-def _tape_values(
-    weights: RecurrentWeights,
-    call: Mapping[str, Any],
-    batch: int,
-    steps: int,
-    segment: int,
-    memory: TapeMemory | None,
-) -> Array:
-    """Room for the tape of the longest segment, which is the first."""
-    options = call["options"]
-    lengths = options.get("lengths")
-    longest = min(segment, steps)
-    rows = batch * longest if lengths is None else int(np.minimum(lengths, longest).sum())
-    row = _core.recurrent_tape_row(
-        weights.info.number,
-        dtype=weights.weight_ih.dtype.name,
-        hidden=weights.hidden_size,
-        projection=weights.projection,
-        layer_norm=call["settings"]["layer_norm"],
-        masked="hidden_mask" in options,
-    )
-    take = empty if memory is None else memory.take
-    return take((rows, row), weights.weight_ih.dtype)

@@ -190,7 +190,10 @@ def make_sequences(model: Module, bptt: int | None) -> Sequences:
             f"train.fit: bptt must be None for a module without forward_piece, got bptt={bptt} for "
             f"{type(model).__name__}; use models.Seq2Seq or models.Seq2Vec, or see train.RunsInPieces"
         )
-    outputs = model.piece_outputs()
+    try:
+        outputs = model.piece_outputs()
+    except ValueError as error:
+        raise ValueError(f"train.fit: bptt must be None for this model, got bptt={bptt}: {error}") from error
     if outputs not in ("steps", "last"):
         raise ValueError(
             f"train.fit: {type(model).__name__}.piece_outputs must return 'steps' or 'last', got {outputs!r}"
