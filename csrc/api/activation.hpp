@@ -1,9 +1,13 @@
-// The activations of math/ over plain arrays, so that their accuracy can be measured from outside.
+// The activations that layers apply, and those of math/ over plain arrays, so that their accuracy can be
+// measured from outside.
 #pragma once
 
 #include "api/conventions.hpp"
 
 namespace rnnfast::api {
+
+// What a layer applies to its result in the same pass.
+enum class Activation { kNone, kRelu, kTanh, kSigmoid };
 
 template <class T>
 struct ActivationKernels {

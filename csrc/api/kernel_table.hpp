@@ -3,10 +3,15 @@
 #pragma once
 
 #include "api/activation.hpp"
+#include "api/attention.hpp"
+#include "api/conv1d.hpp"
+#include "api/embedding.hpp"
+#include "api/layer_norm.hpp"
 #include "api/linear.hpp"
 #include "api/optimizer.hpp"
 #include "api/random.hpp"
 #include "api/recurrent.hpp"
+#include "api/wavenet.hpp"
 
 namespace rnnfast::api {
 
@@ -30,6 +35,11 @@ struct KernelTable {
   OptimizerKernels<T> optimizer;
   RandomKernels<T> random;
   ActivationKernels<T> activation;
+  Conv1dKernels<T> conv1d;
+  WaveNetKernels<T> wavenet;
+  LayerNormKernels<T> layer_norm;
+  EmbeddingKernels<T> embedding;
+  AttentionKernels<T> attention;
 };
 
 struct Variant {

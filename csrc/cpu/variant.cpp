@@ -2,6 +2,7 @@
 // their table.
 #include "api/kernel_table.hpp"
 #include "cells/registry.hpp"
+#include "cpu/sequence_layers.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/linear.hpp"
 #include "kernels/optimizer.hpp"
@@ -13,6 +14,9 @@
 #define RNNFAST_TEXT(x) RNNFAST_TEXT_(x)
 
 namespace rnnfast::RNNFAST_ISA {
+
+RNNFAST_SEQUENCE_LAYERS(extern template)
+
 namespace {
 
 template <class Cell, class T>
@@ -78,6 +82,16 @@ constexpr api::KernelTable<T> table() {
        OptimizerPass<T>::sum_of_squares},
       {dropout_mask<T>},
       {ActivationPass<T>::sigmoid, ActivationPass<T>::tanh, ActivationPass<T>::relu, ActivationPass<T>::peak},
+      {Conv1dForwardPass<T>::packed_size, Conv1dBackwardPass<T>::packed_size, Conv1dForwardPass<T>::pack,
+       Conv1dBackwardPass<T>::pack, Conv1dForwardPass<T>::workspace, Conv1dBackwardPass<T>::workspace,
+       Conv1dForwardPass<T>::run, Conv1dBackwardPass<T>::run},
+      {WaveNetForwardPass<T>::packed_size, WaveNetBackwardPass<T>::packed_size, WaveNetForwardPass<T>::pack,
+       WaveNetBackwardPass<T>::pack, WaveNetForwardPass<T>::workspace, WaveNetBackwardPass<T>::workspace,
+       WaveNetForwardPass<T>::run, WaveNetBackwardPass<T>::run},
+      {LayerNormPass<T>::backward_workspace, LayerNormPass<T>::forward, LayerNormPass<T>::backward},
+      {EmbeddingPass<T>::forward, EmbeddingPass<T>::backward},
+      {AttentionPass<T>::product_workspace, AttentionPass<T>::product, AttentionPass<T>::softmax_forward,
+       AttentionPass<T>::softmax_backward},
   };
 }
 

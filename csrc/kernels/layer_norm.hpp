@@ -24,16 +24,17 @@ class LaneSum {
 
   RNNFAST_INLINE void add(int place, V value) { part_[place] = part_[place] + value; }
   RNNFAST_INLINE void add_product(int place, V a, V b) { part_[place] = fma(a, b, part_[place]); }
+  // Lane l takes lane l + 8, then l + 4, and so on: first among vectors, then within one.
   RNNFAST_INLINE T total() const {
-    T lanes[kVirtualLanes];
+    V part[kPlaces];
     RNNFAST_UNROLL
-    for (int place = 0; place < kPlaces; ++place) part_[place].store(lanes + place * V::kLanes);
+    for (int place = 0; place < kPlaces; ++place) part[place] = part_[place];
     RNNFAST_UNROLL
-    for (int width = kVirtualLanes / 2; width > 0; width /= 2) {
+    for (int width = kPlaces / 2; width > 0; width /= 2) {
       RNNFAST_UNROLL
-      for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+      for (int place = 0; place < width; ++place) part[place] = part[place] + part[place + width];
     }
-    return lanes[0];
+    return sum_of_lanes(part[0]);
   }
 
  private:
@@ -51,6 +52,12 @@ RNNFAST_INLINE void for_each_vector(index_t units, Body&& body) {
       body(unit + place * kLanes, place, static_cast<index_t>(kLanes));
   }
   for (int place = 0; unit < units; ++place, unit += kLanes) body(unit, place, units - unit);
+}
+
+template <class T>
+RNNFAST_INLINE T reciprocal_deviation(T variance) {
+  constexpr T kEpsilon = T(1e-5);
+  return T(1) / std::sqrt(variance + kEpsilon);
 }
 
 template <class T>
@@ -77,8 +84,7 @@ Moments<T> moments(const T* row, index_t runs, index_t units, index_t stride) {
       squares.add_product(place, off, off);
     });
   }
-  constexpr T kEpsilon = T(1e-5);
-  return {mean, T(1) / std::sqrt(squares.total() * share + kEpsilon)};
+  return {mean, reciprocal_deviation(squares.total() * share)};
 }
 
 // The gradient of a normalised row: means of g and of g norm(v), and dv from them.

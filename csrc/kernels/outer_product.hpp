@@ -14,6 +14,28 @@ namespace rnnfast::RNNFAST_ISA {
 enum class Sums { kFresh, kContinued };
 constexpr Sums kFresh = Sums::kFresh;
 
+// Rows whose columns are those of several operands side by side: the taps of a convolution.
+template <class T>
+struct GatheredRows {
+  struct Part {
+    const T* const* rows;
+    index_t columns;
+  };
+  const Part* parts;
+
+  // The operand that a column belongs to, its column there and how many of its columns follow.
+  struct Place {
+    const T* const* rows;
+    index_t column, left;
+    RNNFAST_INLINE const T* at(index_t row) const { return rows[row] + column; }
+  };
+  RNNFAST_INLINE Place find(index_t column) const {
+    const Part* part = parts;
+    for (; column >= part->columns; ++part) column -= part->columns;
+    return {part->rows, column, part->columns - column};
+  }
+};
+
 // C by two strides, of which one is 1.
 template <class T>
 class OuterProduct {
@@ -32,8 +54,10 @@ class OuterProduct {
     return arena.used();
   }
 
-  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
-                  const Rows<const T>& b, T* c, index_t m_stride, index_t n_stride, T* workspace, Sums sums) {
+  // a and b are Rows or GatheredRows.
+  template <class A, class B>
+  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const A& a, const B& b,
+                  T* c, index_t m_stride, index_t n_stride, T* workspace, Sums sums) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -83,6 +107,44 @@ class OuterProduct {
               .store(to + c * V::kLanes);
         }
       }
+    }
+  }
+
+  static void pack_columns(const GatheredRows<T>& b, index_t k, index_t block, index_t n, index_t columns,
+                           T* packed) {
+    for (index_t first = 0; first < columns; first += kWidth) {
+      for (int c = 0; c < kDenseVectors; ++c) {
+        const index_t column = first + c * V::kLanes;
+        T* to = packed + first * block + c * V::kLanes;
+        if (column >= columns) {
+          for (index_t row = 0; row < block; ++row) V::zero().store(to + row * kWidth);
+          continue;
+        }
+        const index_t present = columns - column < V::kLanes ? columns - column : V::kLanes;
+        const auto place = b.find(n + column);
+        if (place.left >= present) {
+          for (index_t row = 0; row < block; ++row)
+            load_up_to(place.at(k + row), present).store(to + row * kWidth);
+          continue;
+        }
+        // The vector takes from several operands.
+        for (index_t lane = 0; lane < V::kLanes; ++lane) {
+          if (lane < present) {
+            const auto own = b.find(n + column + lane);
+            for (index_t row = 0; row < block; ++row) to[row * kWidth + lane] = *own.at(k + row);
+          } else {
+            for (index_t row = 0; row < block; ++row) to[row * kWidth + lane] = T(0);
+          }
+        }
+      }
+    }
+  }
+
+  template <int kTileRows>
+  static void pack_rows(const GatheredRows<T>& a, index_t k, index_t block, index_t m, T* packed) {
+    for (int r = 0; r < kTileRows; ++r) {
+      const auto place = a.find(m + r);
+      for (index_t row = 0; row < block; ++row) packed[row * kTileRows + r] = *place.at(k + row);
     }
   }
 
@@ -143,9 +205,9 @@ class OuterProduct {
 // dW[m, n] = sum over rows k of a_k[m] b_k[n], row-major [outputs, inputs]. Where the inputs would not fill a
 // panel the product is formed transposed (inputs broadcast, outputs in vectors): the same chains, so the same
 // bits. Threads share the outputs.
-template <class T>
+template <class T, class B = Rows<const T>>
 void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const Rows<const T>& b, T* dweight, T* workspace, Sums sums) {
+                     const B& b, T* dweight, T* workspace, Sums sums) {
   using Product = OuterProduct<T>;
   const bool transposed = inputs < Product::kWidth && inputs < outputs;
   const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 #include "base/types.hpp"
 #include "math/isa.hpp"
@@ -220,6 +221,31 @@ RNNFAST_INLINE void store_first(Vec<T> v, T* to, index_t count) {
   for (index_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
 }
 #endif
+
+// v with lane l in the place of lane l - distance.
+#if !defined(RNNFAST_ISA_SCALAR)
+template <int kDistance, class T, int... kLane>
+RNNFAST_INLINE Vec<T> lanes_down(Vec<T> v, std::integer_sequence<int, kLane...>) {
+#if defined(__clang__)
+  return {__builtin_shufflevector(v.native, v.native, ((kLane + kDistance) % Vec<T>::kLanes)...)};
+#else
+  return {__builtin_shuffle(v.native, typename Vec<T>::Bits{((kLane + kDistance) % Vec<T>::kLanes)...})};
+#endif
+}
+#endif
+
+// The sum of all lanes as a tree: lane l takes lane l + lanes / 2, then l + lanes / 4, and so on.
+template <class T, int kWidth = Vec<T>::kLanes / 2>
+RNNFAST_INLINE T sum_of_lanes(Vec<T> v) {
+  if constexpr (kWidth > 0) {
+    using Lanes = std::make_integer_sequence<int, Vec<T>::kLanes>;
+    return sum_of_lanes<T, kWidth / 2>(v + lanes_down<kWidth>(v, Lanes{}));
+  } else {
+    T lanes[Vec<T>::kLanes];
+    v.store(lanes);
+    return lanes[0];
+  }
+}
 
 // The first `left` > 0 lanes of v, however many that are, and zeros in the rest.
 template <class T>

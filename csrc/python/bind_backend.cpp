@@ -32,15 +32,6 @@ py::list cells() {
   return result;
 }
 
-template <class T>
-const api::KernelTable<T>& table() {
-  if constexpr (std::is_same_v<T, float>) {
-    return backend::active().float32;
-  } else {
-    return backend::active().float64;
-  }
-}
-
 void dropout_mask(const py::array& mask, double rate, std::uint32_t seed_low, std::uint32_t seed_high,
                   std::uint32_t call, std::uint32_t stream) {
   if (mask.ndim() != 3) fail("mask", "must have three axes (N, T, F)");
@@ -54,7 +45,7 @@ void dropout_mask(const py::array& mask, double rate, std::uint32_t seed_low, st
     const api::DropoutMask<T> arguments{shape[0], shape[1], shape[2],
                                         key,      rate,     output<T>(mask, shape, "mask")};
     py::gil_scoped_release release;
-    table<T>().random.dropout_mask(arguments);
+    backend::table<T>().random.dropout_mask(arguments);
   });
 }
 
@@ -64,7 +55,7 @@ void activation(const std::string& name, const py::array& x, const py::array& y)
     const index_t count = x.size();
     const T* from = input<T>(x, std::array<index_t, 1>{count}, "x");
     T* to = output<T>(y, std::array<index_t, 1>{count}, "y");
-    const api::ActivationKernels<T>& kernels = table<T>().activation;
+    const api::ActivationKernels<T>& kernels = backend::table<T>().activation;
     const auto function = name == "sigmoid" ? kernels.sigmoid
                           : name == "tanh"  ? kernels.tanh
                           : name == "relu"  ? kernels.relu
@@ -81,10 +72,10 @@ double peak(const std::string& dtype, index_t repeats) {
   py::gil_scoped_release release;
   if (dtype == "float64") {
     double sink[2] = {0.5, 0.25};
-    return table<double>().activation.peak(repeats, sink);
+    return backend::table<double>().activation.peak(repeats, sink);
   }
   float sink[2] = {0.5f, 0.25f};
-  return table<float>().activation.peak(repeats, sink);
+  return backend::table<float>().activation.peak(repeats, sink);
 }
 
 }  // namespace

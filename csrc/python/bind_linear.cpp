@@ -8,21 +8,12 @@
 namespace rnnfast::python {
 namespace {
 
-template <class T>
-const api::LinearKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return backend::active().float32.linear;
-  } else {
-    return backend::active().float64.linear;
-  }
-}
-
 void forward(const py::array& x, const py::array& weight, const OptionalArray& bias, const py::array& y) {
   if (x.ndim() != 2 || weight.ndim() != 2) fail("x, weight", "must have two axes");
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const index_t rows = x.shape(0), inputs = x.shape(1), outputs = weight.shape(0);
-    const api::LinearKernels<T>& kernel = kernels<T>();
+    const api::LinearKernels<T>& kernel = backend::table<T>().linear;
     const api::LinearForward<T> arguments{rows,
                                           inputs,
                                           outputs,
@@ -44,7 +35,7 @@ void backward(const py::array& x, const py::array& weight, const py::array& dy, 
     using T = decltype(zero);
     const index_t rows = x.shape(0), inputs = x.shape(1), outputs = weight.shape(0);
     const int threads = parallel::thread_count();
-    const api::LinearKernels<T>& kernel = kernels<T>();
+    const api::LinearKernels<T>& kernel = backend::table<T>().linear;
     const api::LinearBackward<T> arguments{
         rows,
         inputs,

@@ -7,15 +7,6 @@
 namespace rnnfast::python {
 namespace {
 
-template <class T>
-const api::OptimizerKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return backend::active().float32.optimizer;
-  } else {
-    return backend::active().float64.optimizer;
-  }
-}
-
 using Flat = std::array<index_t, 1>;
 
 void sgd(const py::array& parameter, const py::array& gradient, const OptionalArray& velocity, double rate,
@@ -33,7 +24,7 @@ void sgd(const py::array& parameter, const py::array& gradient, const OptionalAr
                                static_cast<T>(gradient_scale),
                                nesterov};
     py::gil_scoped_release release;
-    kernels<T>().sgd(step);
+    backend::table<T>().optimizer.sgd(step);
   });
 }
 
@@ -56,7 +47,7 @@ void rmsprop(const py::array& parameter, const py::array& gradient, const py::ar
                                    static_cast<T>(weight_decay),
                                    static_cast<T>(gradient_scale)};
     py::gil_scoped_release release;
-    kernels<T>().rmsprop(step);
+    backend::table<T>().optimizer.rmsprop(step);
   });
 }
 
@@ -84,7 +75,7 @@ void adam(const py::array& parameter, const py::array& gradient, const py::array
                                 static_cast<T>(second_scale),
                                 decoupled};
     py::gil_scoped_release release;
-    kernels<T>().adam(step);
+    backend::table<T>().optimizer.adam(step);
   });
 }
 
@@ -93,7 +84,7 @@ double sum_of_squares(const py::array& values) {
     using T = decltype(zero);
     const T* data = input<T>(values, Flat{values.size()}, "values");
     py::gil_scoped_release release;
-    return kernels<T>().sum_of_squares(data, values.size());
+    return backend::table<T>().optimizer.sum_of_squares(data, values.size());
   });
 }
 

@@ -8,6 +8,10 @@ void bind_recurrent(pybind11::module_& module);
 void bind_recurrent_weights(pybind11::module_& module);
 void bind_linear(pybind11::module_& module);
 void bind_optimizer(pybind11::module_& module);
+void bind_conv1d(pybind11::module_& module);
+void bind_wavenet(pybind11::module_& module);
+void bind_rows(pybind11::module_& module);
+void bind_attention(pybind11::module_& module);
 }  // namespace rnnfast::python
 
 PYBIND11_MODULE(_core, module) {
@@ -17,4 +21,8 @@ PYBIND11_MODULE(_core, module) {
   rnnfast::python::bind_recurrent_weights(module);
   rnnfast::python::bind_linear(module);
   rnnfast::python::bind_optimizer(module);
+  rnnfast::python::bind_conv1d(module);
+  rnnfast::python::bind_wavenet(module);
+  rnnfast::python::bind_rows(module);
+  rnnfast::python::bind_attention(module);
 }

@@ -1,0 +1,107 @@
+// Products whose operands are gathered: the rows that enter one sum lie in several places, as those of a
+// convolution's taps do.
+//
+//   sum[row] = start(row) + W_0 a_0[row] + W_1 a_1[row] + …   one chain of FMAs, operand after operand
+//
+// A tile keeps its sums in registers through all operands and hands them to the caller there, who applies
+// what follows before anything is stored. Not here: rows in one place, which `PanelProduct` multiplies.
+#pragma once
+
+#include "math/panels.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// Row r of an operand is at rows[r]; it meets the part of every panel that begins at depth `first`.
+template <class T>
+struct Operand {
+  const T* const* rows;
+  index_t depth, first;
+};
+
+template <class T, int kColumns>
+struct GatheredProduct {
+  using V = Vec<T>;
+  static constexpr int kFitting = kTileSums / kColumns;
+  static constexpr int kRows = kFitting < 8 ? kFitting : 8;
+  static constexpr index_t kWidth = kColumns * V::kLanes;
+  // One row alone has too few chains of FMAs to hide their latency: several panels at once.
+  static constexpr int kTogether = kColumns >= 4 ? 2 : 4;
+
+  // For every row below `count` and every panel: sums begin as start(row, panel, column) and end in
+  // finish(row, panel, sums), sums being kColumns vectors. `panel_depth` is the depth of a whole panel.
+  template <class Start, class Finish>
+  static RNNFAST_INLINE void run(index_t count, const Operand<T>* operands, index_t operand_count,
+                                 const T* packed, index_t panel_depth, index_t panels, Start&& start,
+                                 Finish&& finish) {
+    const index_t panel_size = panel_depth * kWidth;
+    index_t panel = 0;
+    if (count == 1) {
+      for (; panel + kTogether <= panels; panel += kTogether) {
+        one_row(operands, operand_count, packed + panel * panel_size, panel_size, panel, start, finish);
+      }
+    }
+    for (; panel < panels; ++panel) {
+      const T* const weights = packed + panel * panel_size;
+      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+        constexpr int kTileRows = decltype(tile_rows)::value;
+        V sum[kTileRows][kColumns];
+        RNNFAST_UNROLL
+        for (int r = 0; r < kTileRows; ++r) {
+          RNNFAST_UNROLL
+          for (int c = 0; c < kColumns; ++c) sum[r][c] = start(first + r, panel, c);
+        }
+        for (index_t k = 0; k < operand_count; ++k) {
+          const T* rows[kTileRows];
+          RNNFAST_UNROLL
+          for (int r = 0; r < kTileRows; ++r) rows[r] = operands[k].rows[first + r];
+          accumulate<kTileRows, 1, kColumns, 1>(sum, rows, weights + operands[k].first * kWidth, 0,
+                                                operands[k].depth);
+        }
+        RNNFAST_UNROLL
+        for (int r = 0; r < kTileRows; ++r) finish(first + r, panel, sum[r]);
+      });
+    }
+  }
+
+ private:
+  template <class Start, class Finish>
+  static RNNFAST_INLINE void one_row(const Operand<T>* operands, index_t operand_count, const T* packed,
+                                     index_t panel_size, index_t panel, Start&& start, Finish&& finish) {
+    V sum[1][kTogether * kColumns];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kTogether * kColumns; ++c) sum[0][c] = start(0, panel + c / kColumns, c % kColumns);
+    for (index_t k = 0; k < operand_count; ++k) {
+      const T* const rows[1] = {operands[k].rows[0]};
+      accumulate<1, kTogether, kColumns, 1>(sum, rows, packed + operands[k].first * kWidth, panel_size,
+                                            operands[k].depth);
+    }
+    RNNFAST_UNROLL
+    for (int p = 0; p < kTogether; ++p) {
+      V own[kColumns];
+      RNNFAST_UNROLL
+      for (int c = 0; c < kColumns; ++c) own[c] = sum[0][p * kColumns + c];
+      finish(0, panel + p, own);
+    }
+  }
+};
+
+// Packs panels of `width` lanes and `depth` steps: lane l of panel p at depth k is value(p, l, k).
+template <class T, class Value>
+void pack_panels(index_t panels, index_t width, index_t depth, T* packed, Value&& value) {
+  for (index_t panel = 0; panel < panels; ++panel) {
+    for (index_t lane = 0; lane < width; ++lane) {
+      for (index_t k = 0; k < depth; ++k) packed[(panel * depth + k) * width + lane] = value(panel, lane, k);
+    }
+  }
+}
+
+// Plain panels of a matrix with `units` columns of the result: unit u at depth k is value(u, k), zero behind.
+template <class T, class Value>
+void pack_units(index_t units, index_t width, index_t depth, T* packed, Value&& value) {
+  pack_panels(ceil_div(units, width), width, depth, packed, [&](index_t panel, index_t lane, index_t k) {
+    const index_t unit = panel * width + lane;
+    return unit < units ? value(unit, k) : T(0);
+  });
+}
+
+}  // namespace rnnfast::RNNFAST_ISA

@@ -1,0 +1,125 @@
+// What the two passes of a WaveNet stack share: the packed weights of a layer, groups of samples, blocks.
+#pragma once
+
+#include "api/wavenet.hpp"
+#include "base/denormals.hpp"
+#include "base/parallel.hpp"
+#include "kernels/gathered_product.hpp"
+#include "kernels/product.hpp"
+#include "kernels/time_rows.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// Panels of two vectors: filters and gates of the same channels side by side, or plain columns.
+template <class T>
+using StackProduct = GatheredProduct<T, kDenseVectors>;
+
+// Packed for forward: sums start from biases, which lie before each matrix's panels.
+template <class T>
+struct WaveNetForwardWeights {
+  using V = Vec<T>;
+  static constexpr index_t kWidth = StackProduct<T>::kWidth;
+  index_t gate_panels, gate_depth, residual_panels, skip_panels, channels;
+
+  explicit WaveNetForwardWeights(const api::WaveNetDims& dims)
+      : gate_panels(ceil_div(dims.channels, V::kLanes)),
+        gate_depth(dims.kernel * dims.channels + dims.condition),
+        residual_panels(ceil_div(dims.channels, kWidth)),
+        skip_panels(ceil_div(dims.skip_channels, kWidth)),
+        channels(dims.channels) {}
+
+  index_t gates() const { return gate_panels * kWidth; }
+  index_t residual_start() const { return gates() * (1 + gate_depth); }
+  index_t residual() const { return residual_start() + residual_panels * kWidth; }
+  index_t skip_start() const { return residual() + residual_panels * kWidth * channels; }
+  index_t skip() const { return skip_start() + skip_panels * kWidth; }
+  index_t size() const { return skip() + skip_panels * kWidth * channels; }
+
+  void pack(const api::WaveNetDims& dims, const api::WaveNetLayer<const T>& layer, T* packed) const {
+    const index_t taps = dims.kernel * channels;
+    // Lane l of a gate panel: filter of channel l, then gate of channel l - lanes.
+    const auto row_of = [&](index_t panel, index_t lane) {
+      const index_t unit = panel * V::kLanes + lane % V::kLanes;
+      return unit < channels ? lane / V::kLanes * channels + unit : index_t{-1};
+    };
+    pack_panels(gate_panels, kWidth, 1, packed, [&](index_t panel, index_t lane, index_t) {
+      const index_t row = row_of(panel, lane);
+      return row >= 0 ? layer.bias[row] : T(0);
+    });
+    pack_panels(gate_panels, kWidth, gate_depth, packed + gates(),
+                [&](index_t panel, index_t lane, index_t k) {
+                  const index_t row = row_of(panel, lane);
+                  if (row < 0) return T(0);
+                  if (k >= taps) return layer.weight_condition[row * dims.condition + k - taps];
+                  return layer.weight[(row * channels + k % channels) * dims.kernel + k / channels];
+                });
+    if (layer.weight_residual != nullptr)
+      pack_affine(channels, layer.weight_residual, layer.bias_residual, packed + residual_start());
+    pack_affine(dims.skip_channels, layer.weight_skip, layer.bias_skip, packed + skip_start());
+  }
+
+ private:
+  void pack_affine(index_t outputs, const T* weight, const T* bias, T* packed) const {
+    const index_t columns = round_up(outputs, kWidth);
+    for (index_t o = 0; o < columns; ++o) packed[o] = o < outputs ? bias[o] : T(0);
+    pack_units(outputs, kWidth, channels, packed + columns,
+               [&](index_t o, index_t c) { return weight[o * channels + c]; });
+  }
+};
+
+// Packed for backward: from the gradients of x_{l+1} and skip to that of z; from that of filters and gates to
+// those of x_l and of the condition.
+template <class T>
+struct WaveNetBackwardWeights {
+  static constexpr index_t kWidth = StackProduct<T>::kWidth;
+  index_t panels, condition_panels, unit_depth, tap_depth, gate_rows;
+
+  explicit WaveNetBackwardWeights(const api::WaveNetDims& dims)
+      : panels(ceil_div(dims.channels, kWidth)),
+        condition_panels(ceil_div(dims.condition, kWidth)),
+        unit_depth(dims.channels + dims.skip_channels),
+        tap_depth(2 * dims.channels * dims.kernel),
+        gate_rows(2 * dims.channels) {}
+
+  index_t taps() const { return panels * kWidth * unit_depth; }
+  index_t condition() const { return taps() + panels * kWidth * tap_depth; }
+  index_t size() const { return condition() + condition_panels * kWidth * gate_rows; }
+
+  void pack(const api::WaveNetDims& dims, const api::WaveNetLayer<const T>& layer, T* packed) const {
+    const index_t channels = dims.channels;
+    pack_units(channels, kWidth, unit_depth, packed, [&](index_t c, index_t k) {
+      if (k >= channels) return layer.weight_skip[(k - channels) * channels + c];
+      return layer.weight_residual != nullptr ? layer.weight_residual[k * channels + c] : T(0);
+    });
+    pack_units(channels, kWidth, tap_depth, packed + taps(), [&](index_t c, index_t k) {
+      return layer.weight[(k % gate_rows * channels + c) * dims.kernel + k / gate_rows];
+    });
+    pack_units(dims.condition, kWidth, gate_rows, packed + condition(),
+               [&](index_t q, index_t k) { return layer.weight_condition[k * dims.condition + q]; });
+  }
+};
+
+// Samples that go through all layers together: few, so that their rows stay in L2 from layer to layer, but
+// enough rows for all threads. The numbers do not depend on it.
+inline index_t samples_together(index_t batch, index_t steps, int threads) {
+  constexpr index_t kRowsPerThread = 512;
+  const index_t wanted = steps > 0 ? ceil_div(kRowsPerThread * threads, steps) : batch;
+  const index_t group = wanted > threads ? wanted : threads;
+  return group < batch ? group : batch > 0 ? batch : 1;
+}
+
+// Blocks of rows first … first + count - 1, shared by threads: body(first, count, part).
+template <class Body>
+RNNFAST_INLINE void for_each_block(int threads, index_t rows, double operations_per_row, index_t grain,
+                                   Body&& body) {
+  const int parts = parallel::worthwhile_parts(threads, operations_per_row * static_cast<double>(rows),
+                                               ceil_div(rows, grain));
+  parallel::for_each_part(parts, [&](int part) {
+    const FlushDenormals flush;
+    const parallel::Range own = parallel::share(rows, parts, part, grain);
+    for (index_t first = own.begin; first < own.end; first += kRowBlock)
+      body(first, own.end - first < kRowBlock ? own.end - first : kRowBlock, part);
+  });
+}
+
+}  // namespace rnnfast::RNNFAST_ISA
