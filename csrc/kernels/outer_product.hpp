@@ -5,6 +5,8 @@
 // rest in C between blocks of k, so every element remains one chain of FMAs in ascending k.
 #pragma once
 
+#include <cstring>
+
 #include "kernels/product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -151,9 +153,8 @@ class OuterProduct {
   template <int kTileRows>
   static void pack_rows(const Rows<const T>& a, index_t k, index_t block, index_t m, T* packed) {
     for (index_t row = 0; row < block; ++row) {
-      const T* from = a.at(k + row) + m;
-      RNNFAST_UNROLL
-      for (int r = 0; r < kTileRows; ++r) packed[row * kTileRows + r] = from[r];
+      // Not element by element: compilers would have to expect that `packed` aliases the table of rows.
+      std::memcpy(packed + row * kTileRows, a.at(k + row) + m, kTileRows * sizeof(T));
     }
   }
 

@@ -20,6 +20,7 @@ class WaveNetBackwardPass {
   using Weights = WaveNetBackwardWeights<T>;
   using Part = typename GatheredRows<T>::Part;
   static constexpr index_t kWidth = Product::kWidth;
+  static constexpr index_t kCacheLine = 64 / sizeof(T);
 
   struct Scratch {         // of one thread
     const T** rows;        // [K, kRowBlock], at least two
@@ -145,6 +146,10 @@ class WaveNetBackwardPass {
                      for (index_t r = 0; r < count; ++r, walk.next()) {
                        scratch.rows[r] = buffers.dx + (first + r) * channels;
                        scratch.rows[kRowBlock + r] = layer.dskip.at(walk.n, walk.t);
+        // The tape comes from memory, 256 bytes at a time from every row of the block: too many streams for
+        // the hardware to foresee.
+        for (index_t c = 0; c < 2 * channels; c += kCacheLine)
+          __builtin_prefetch(layer.gates + (first + r) * 2 * channels + c, 1, 2);
                      }
                      index_t operands = 0;
                      if (!layer.last) scratch.operands[operands++] = {scratch.rows, channels, 0};
