@@ -19,7 +19,7 @@ struct BatchedProduct {
   T* workspace;  // [product_workspace(columns, depth, threads)]
 };
 
-// p = exp(s - max) / sum over the first lengths[n] keys; 0 for the others, and everywhere where there are none.
+// p = exp(s - max) / sum over the first lengths[n] keys; 0 for the others, and everywhere if there are none.
 template <class T>
 struct SoftmaxForward {
   index_t batch, rows, keys;

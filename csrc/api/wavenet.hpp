@@ -1,5 +1,5 @@
-// A stack of gated WaveNet layers (van den Oord et al. 2016), forward and backward. Layer l with dilation d:
-//   f, g = W * x_l + V condition + b      causal convolution, filters then gates; V where there is a condition
+// A stack of gated WaveNet layers (van den Oord et al. 2016) and its gradients. Layer l with dilation d:
+//   f, g = W * x_l + V condition + b      causal convolution, filters then gates; V where condition is
 //   z = tanh(f) sigmoid(g)
 //   x_{l+1} = x_l + W_r z + b_r           not for the last layer, whose residual nobody would read
 //   skip = sum over l of (W_s z + b_s)    one chain over all layers

@@ -1,7 +1,7 @@
 // LayerNorm as a layer of its own: see api/layer_norm.hpp; the sums are those of layer_norm.hpp.
 //
 // Some rows go together, as the sums of one row are too few chains to hide their latency; that changes no
-// bit. The gradients of gamma and beta are summed per group of rows that one thread owns whole, row after row,
+// bit. The gradients of gamma and beta are summed per group of rows that one thread owns whole, row by row,
 // and the groups are added in order.
 #pragma once
 

@@ -1,11 +1,11 @@
-// Backward pass of a WaveNet stack: see api/wavenet.hpp. With dx_{l+1} the gradient of x_{l+1}, layer by layer
-// from the last:
+// Backward pass of a WaveNet stack: see api/wavenet.hpp. With dx_{l+1} the gradient of x_{l+1}, from the last
+// layer to the first:
 //   dz = W_r^T dx_{l+1} + W_s^T dskip
 //   df = dz sigmoid(g) (1 - tanh(f)^2),  dg = dz tanh(f) sigmoid(g) (1 - sigmoid(g))
 //   dx_l = dx_{l+1} + W^T * (df, dg)     the convolution turned round in time
 //   dW = (df, dg) x taps,  dW_r = dx_{l+1} x z,  dW_s = dskip x z
-// df and dg take the places of tanh and sigmoid on the tape. Weight gradients run over rows in ascending order
-// from group to group of samples, as one chain.
+// df and dg take the places of tanh and sigmoid on the tape. Weight gradients run over rows in ascending
+// order, from group to group of samples, as one chain.
 #pragma once
 
 #include "kernels/outer_product.hpp"
@@ -146,10 +146,10 @@ class WaveNetBackwardPass {
                      for (index_t r = 0; r < count; ++r, walk.next()) {
                        scratch.rows[r] = buffers.dx + (first + r) * channels;
                        scratch.rows[kRowBlock + r] = layer.dskip.at(walk.n, walk.t);
-        // The tape comes from memory, 256 bytes at a time from every row of the block: too many streams for
-        // the hardware to foresee.
-        for (index_t c = 0; c < 2 * channels; c += kCacheLine)
-          __builtin_prefetch(layer.gates + (first + r) * 2 * channels + c, 1, 2);
+                       // The tape comes from memory, 256 bytes at a time from every row of the block: too many streams for
+                       // the hardware to foresee.
+                       for (index_t c = 0; c < 2 * channels; c += kCacheLine)
+                         __builtin_prefetch(layer.gates + (first + r) * 2 * channels + c, 1, 2);
                      }
                      index_t operands = 0;
                      if (!layer.last) scratch.operands[operands++] = {scratch.rows, channels, 0};

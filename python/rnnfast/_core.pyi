@@ -119,3 +119,84 @@ def adam(
     decoupled: bool,
 ) -> None: ...
 def sum_of_squares(values: _Array) -> float: ...
+def conv1d_pack(*, for_backward: bool, weight: _Array, bias: _Array | None) -> _Array: ...
+def conv1d_forward(
+    *,
+    x: _Array,
+    packed: _Array,
+    y: _Array,
+    kernel: Any,
+    dilation: Any,
+    stride: Any,
+    first: Any,
+    activation: Any,
+    ring: _Array | None,
+    position: int,
+) -> None: ...
+def conv1d_backward(
+    *,
+    x: _Array,
+    y: _Array,
+    dy: _Array,
+    packed: _Array,
+    dx: _Array | None,
+    dweight: _Array,
+    dbias: _Array | None,
+    kernel: Any,
+    dilation: Any,
+    stride: Any,
+    first: Any,
+    activation: Any,
+) -> None: ...
+def layer_norm_forward(
+    *, x: _Array, gamma: _Array, beta: _Array, y: _Array, moments: _Array | None, activation: str
+) -> None: ...
+def layer_norm_backward(
+    *,
+    x: _Array,
+    y: _Array,
+    gamma: _Array,
+    moments: _Array,
+    dy: _Array,
+    dx: _Array,
+    dgamma: _Array,
+    dbeta: _Array,
+    activation: str,
+) -> None: ...
+def embedding_forward(*, index: _Array, weight: _Array, y: _Array) -> None: ...
+def embedding_backward(*, index: _Array, ignored: int, dy: _Array, dweight: _Array) -> None: ...
+def batched_product(
+    *, a: _Array, b: _Array, c: _Array, transpose_a: bool, transpose_b: bool
+) -> None: ...
+def softmax_forward(*, scores: _Array, lengths: _Array | None, probabilities: _Array) -> None: ...
+def softmax_backward(*, probabilities: _Array, dprobabilities: _Array, dscores: _Array) -> None: ...
+def wavenet_pack(
+    *, for_backward: bool, layers: Sequence[Sequence[_Array | None]], dilations: Sequence[int], condition: int
+) -> _Array: ...
+def wavenet_forward(
+    *,
+    x: _Array,
+    condition: _Array | None,
+    packed: _Array,
+    dilations: Sequence[int],
+    kernel: int,
+    ring: _Array | None,
+    position: int,
+    skip: _Array,
+    inputs: _Array | None,
+    gates: _Array | None,
+) -> None: ...
+def wavenet_backward(
+    *,
+    x: _Array,
+    condition: _Array | None,
+    packed: _Array,
+    dilations: Sequence[int],
+    kernel: int,
+    inputs: _Array,
+    gates: _Array,
+    dskip: _Array,
+    dx: _Array,
+    dcondition: _Array | None,
+    gradients: Sequence[Sequence[_Array | None]],
+) -> None: ...

@@ -35,6 +35,8 @@ class Dropout(Module):
         Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, 2014.
     """
 
+    acts_per_step = True
+
     def __init__(self, rate: float, *, seed: int | None = None) -> None:
         self.rate = check_rate("Dropout", "rate", rate)
         self.counter = RandomCounter(init.resolve_seed(seed))

@@ -34,6 +34,8 @@ class Linear(Module):
         (5, 7, 2)
     """
 
+    acts_per_step = True
+
     def __init__(
         self,
         input_size: int,

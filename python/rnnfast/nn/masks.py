@@ -30,6 +30,7 @@ class CallMasks:
         self.options = options
         self.seed = counter.seed
         self.call = counter.draw() if training and options.stochastic else 0
+        self.sequence_call = counter.of_sequence(self.call)
         self.training = training
 
     def of_input(
@@ -98,7 +99,7 @@ class CallMasks:
             rate,
             self.options.dtype,
             seed=self.seed,
-            call=self.call,
+            call=self.call if what == "output" else self.sequence_call,
             layer=layer,
             direction=direction,
             what=what,

@@ -8,11 +8,13 @@ adds into the gradients of the parameters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .parameter import Array, Parameter, ParameterBuffer
+from .streaming import Streaming
 
 
 class Tape:
@@ -53,11 +55,12 @@ class RandomCounter:
     Masks are a pure function of (seed, call, position), so these two integers are all there is to save.
     """
 
-    __slots__ = ("call", "seed")
+    __slots__ = ("_sequence", "call", "seed")
 
     def __init__(self, seed: int, call: int = 0) -> None:
         self.seed = seed
         self.call = call
+        self._sequence: int | None = None
 
     def draw(self) -> int:
         """The number of this call; the next one gets the next number."""
@@ -65,8 +68,21 @@ class RandomCounter:
         self.call = call + 1
         return call
 
+    def of_sequence(self, call: int) -> int:
+        """The call that keys masks which are the same at all steps: `call`, or that of `sequence`."""
+        return call if self._sequence is None else self._sequence
 
-class Module:
+    @contextmanager
+    def sequence(self) -> Iterator[None]:
+        """The calls made inside are steps of the same sequences: they share what is drawn once a sequence."""
+        self._sequence = self.call
+        try:
+            yield
+        finally:
+            self._sequence = None
+
+
+class Module(Streaming):
     """Base of all layers and models.
 
     A subclass sets :class:`Parameter`, :class:`RandomCounter` and :class:`Module` attributes and defines
@@ -106,10 +122,12 @@ class Module:
         """Inference: y alone."""
         return self.forward(x, training=False)[0]
 
-    def chain_forward(self, x: Array, training: bool) -> tuple[Array, Tape | None]:
-        """The same as `forward`, for every module alike: one array in, (y, tape) out. Recurrent layers drop
-        their state.
+    def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:
+        """The same as `forward`, for every module alike: one array in, or several by the names of the
+        arguments of `forward`; (y, tape) out. Recurrent layers drop their state.
         """
+        if isinstance(x, Mapping):
+            return self.forward(**x, training=training)
         return self.forward(x, training=training)
 
     def chain_backward(self, tape: Tape | None, dy: Array) -> Array:

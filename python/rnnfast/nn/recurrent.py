@@ -8,6 +8,7 @@ initial values (``weights``), random masks (``masks``), the named classes RNN, L
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Recurrent(Module):
 
     Args:
         cell: name of a registered cell, a key of ``ops.cells()``.
-        input_size: I, features per step.
+        input_size: I, features per step; 0 for a layer that runs from its initial state alone.
         hidden_size: H, hidden units per layer and direction.
         num_layers: L.
         proj_size: P < H, size of the projected output h of an LSTM, 0 for none.
@@ -95,7 +96,7 @@ class Recurrent(Module):
         if cell not in ops.cells():
             raise ValueError(f"{name}: cell must be one of {', '.join(ops.cells())}, got {cell!r}")
         self.cell = ops.cells()[cell]
-        self.input_size = check_size(name, "input_size", input_size)
+        self.input_size = check_size(name, "input_size", input_size, minimum=0)
         self.hidden_size = check_size(name, "hidden_size", hidden_size)
         self.num_layers = check_size(name, "num_layers", num_layers)
         self.options = Options(
@@ -278,9 +279,20 @@ class Recurrent(Module):
         # A copy: whoever changes y_t must not change the state.
         return y.copy(), self._states.stack(finals)
 
-    def chain_forward(self, x: Array, training: bool) -> tuple[Array, Tape | None]:
+    def stream_state(self, batch_size: int) -> dict[str, Array]:
+        """The initial state, each of its arrays by name."""
+        return self._states.named(type(self).__name__, self.init_state(batch_size), self.num_directions)
+
+    def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
+        """As `forward` at inference, from and to `state`."""
+        y, final, _ = self.forward(x, self._states.public(list(state.values())), training=False)
+        self._states.overwrite(state, final)
+        return y
+
+    def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:
         """As `forward` from the initial state, the final state dropped."""
-        y, _, tape = self.forward(x, training=training)
+        inputs = x if isinstance(x, Mapping) else {"x": x}
+        y, _, tape = self.forward(**inputs, training=training)
         return y, tape
 
     def chain_backward(self, tape: Tape | None, dy: Array) -> Array:

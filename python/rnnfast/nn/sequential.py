@@ -7,6 +7,7 @@ from typing import Any
 
 from .module import Module, Tape
 from .parameter import Array
+from .streaming import joined_state, process_chain
 
 
 class Sequential(Module):
@@ -72,6 +73,14 @@ class Sequential(Module):
         for module, tape_of_module in zip(reversed(self.modules), reversed(tapes), strict=True):
             dy = module.chain_backward(tape_of_module, dy)
         return dy
+
+    def stream_state(self, batch_size: int) -> dict[str, Array]:
+        """The states of all modules, under their positions."""
+        return joined_state(self._named_members(), batch_size)
+
+    def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
+        """One block through all modules."""
+        return process_chain(self._named_members(), x, state)
 
     def __len__(self) -> int:
         return len(self.modules)

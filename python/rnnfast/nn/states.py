@@ -93,6 +93,25 @@ class StateLayout:
             return self.public([part[None] for part in states[0]])
         return self.public([np.stack(parts) for parts in zip(*states, strict=True)])
 
+    def named(self, layer: str, state: State, directions: int) -> dict[str, Array]:
+        """The arrays of a state by name, for a stream of blocks.
+
+        Raises:
+            ValueError: if a direction starts at the end, which a stream does not have.
+        """
+        if directions == 2:
+            raise ValueError(
+                f"{layer}.stream_state: bidirectional must be False, as one direction starts at the end of "
+                f"the sequence, got True"
+            )
+        return dict(zip(self.names, (state,) if len(self.names) == 1 else state, strict=True))
+
+    def overwrite(self, named: dict[str, Array], state: State) -> None:
+        """Copy a state into arrays from `named`."""
+        parts = (state,) if len(self.names) == 1 else state
+        for name, part in zip(self.names, parts, strict=True):
+            named[name][...] = part
+
     def public(self, arrays: Sequence[Array]) -> State:
         """One array per state as callers see them: the array itself where there is one, else a tuple."""
         return arrays[0] if len(arrays) == 1 else tuple(arrays)

@@ -8,35 +8,55 @@ accumulation of their gradients (``rnnfast.nn``).
 """
 
 from .arrays import empty
+from .attention import batched_product, masked_softmax, softmax_backward
 from .cells import CellInfo, cells
+from .conv1d import Conv1dWeights, conv1d_backward, conv1d_block, conv1d_forward
 from .elementwise import activation, dropout_mask, fma_operations
 from .linear import linear_backward, linear_forward
 from .memory import TapeMemory
 from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
 from .recurrent import recurrent_backward, recurrent_forward, recurrent_step
+from .rows import embedding_backward, embedding_forward, layer_norm_backward, layer_norm_forward
 from .tape import RecurrentGradients, RecurrentTape
+from .wavenet import WaveNetTape, WaveNetWeights, wavenet_backward, wavenet_block, wavenet_forward
 from .weights import RecurrentWeights
 
 __all__ = [
     "CellInfo",
+    "Conv1dWeights",
     "RecurrentGradients",
     "RecurrentTape",
     "RecurrentWeights",
     "TapeMemory",
+    "WaveNetTape",
+    "WaveNetWeights",
     "Zoneout",
     "activation",
     "adam",
+    "batched_product",
     "cells",
+    "conv1d_backward",
+    "conv1d_block",
+    "conv1d_forward",
     "dropout_mask",
+    "embedding_backward",
+    "embedding_forward",
     "empty",
     "fma_operations",
     "global_norm",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "linear_backward",
     "linear_forward",
+    "masked_softmax",
     "recurrent_backward",
     "recurrent_forward",
     "recurrent_step",
     "rmsprop",
     "sgd",
+    "softmax_backward",
+    "wavenet_backward",
+    "wavenet_block",
+    "wavenet_forward",
 ]

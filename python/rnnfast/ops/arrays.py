@@ -97,9 +97,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return at_cache_line(np.empty(math.prod(shape) + CACHE_LINE // dtype.itemsize, dtype), shape)
 
 
-def empty_like_sequence(x: Array, features: int) -> Array:
-    """A new array ``[N, T, features]`` in the memory order of x: time-major where x is."""
-    batch, steps, _ = x.shape
+def empty_like_sequence(x: Array, features: int, steps: int | None = None) -> Array:
+    """A new array ``[N, T, features]`` in the memory order of x: time-major where x is. T is that of x
+    unless `steps` is given.
+    """
+    batch, steps = x.shape[0], x.shape[1] if steps is None else steps
     if abs(x.strides[0]) < abs(x.strides[1]):
         return empty((steps, batch, features), x.dtype).transpose(1, 0, 2)
     return empty((batch, steps, features), x.dtype)

@@ -1,0 +1,305 @@
+"""A stack of gated WaveNet layers and its gradients, all layers in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnnfast import _core
+
+from .arrays import (
+    Array,
+    check_array,
+    check_float,
+    contiguous,
+    empty,
+    empty_like_sequence,
+    shape_of,
+    with_rows,
+)
+from .memory import TapeMemory
+
+# The arrays of one layer, in the order of the kernels; residuals and condition where a layer has them.
+LAYER_ARRAYS = (
+    "weight",
+    "bias",
+    "weight_condition",
+    "weight_residual",
+    "bias_residual",
+    "weight_skip",
+    "bias_skip",
+)
+Layer = tuple[Array | None, ...]
+
+
+@dataclass(eq=False)
+class WaveNetWeights:
+    """Weights of a stack, with the packed forms that kernels read.
+
+    Args:
+        layers: per layer a tuple in the order of `LAYER_ARRAYS`: ``[2C, C, K]``, ``[2C]``, ``[2C, Q]`` or
+            None, ``[C, C]`` and ``[C]`` or None in the last layer, ``[S, C]``, ``[S]``.
+        dilations: one per layer.
+        condition_size: Q, 0 for no condition.
+
+    Raises:
+        TypeError: not float32 or float64 throughout.
+        ValueError: a wrong shape, or an array that is missing or left over.
+    """
+
+    layers: Sequence[Layer]
+    dilations: Sequence[int]
+    condition_size: int = 0
+    _packed: dict[tuple[str, bool], Array] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = "WaveNetWeights"
+        if not self.layers or len(self.layers) != len(self.dilations) or min(self.dilations) < 1:
+            raise ValueError(
+                f"{where}: dilations must be one of 1 or more for each layer, got {tuple(self.dilations)} "
+                f"for {len(self.layers)} layers"
+            )
+        weight, skip = self.layers[0][0], self.layers[0][5]
+        assert weight is not None
+        assert skip is not None
+        check_float(where, "weight", weight)
+        _, channels, kernel = shape_of(where, "weight", weight, 3)
+        skip_channels = shape_of(where, "weight_skip", skip, 2)[0]
+        checked = []
+        for number, layer in enumerate(self.layers):
+            last = number + 1 == len(self.layers)
+            shapes: tuple[tuple[int, ...] | None, ...] = (
+                (2 * channels, channels, kernel),
+                (2 * channels,),
+                (2 * channels, self.condition_size) if self.condition_size else None,
+                None if last else (channels, channels),
+                None if last else (channels,),
+                (skip_channels, channels),
+                (skip_channels,),
+            )
+            arrays: list[Array | None] = []
+            for name, shape, array in zip(LAYER_ARRAYS, shapes, layer, strict=True):
+                title = f"{name} of layer {number}"
+                if (array is None) != (shape is None):
+                    rule = "None" if shape is None else f"an array {shape}"
+                    raise ValueError(f"{where}: {title} must be {rule}")
+                if array is not None and shape is not None:
+                    check_array(where, title, array, shape, weight.dtype)
+                    array = contiguous(array)
+                arrays.append(array)
+            checked.append(tuple(arrays))
+        self.layers = tuple(checked)
+        self.dilations = tuple(int(dilation) for dilation in self.dilations)
+
+    @property
+    def weight(self) -> Array:
+        """That of the first layer, whose shape is that of all."""
+        weight = self.layers[0][0]
+        assert weight is not None
+        return weight
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.weight.shape[1])
+
+    @property
+    def skip_channels(self) -> int:
+        """S."""
+        skip = self.layers[0][6]
+        assert skip is not None
+        return int(skip.shape[0])
+
+    @property
+    def kernel_size(self) -> int:
+        """K."""
+        return int(self.weight.shape[2])
+
+    @property
+    def ring_rows(self) -> int:
+        """Rows that a stream keeps per sample: Σ (K − 1) d."""
+        return (self.kernel_size - 1) * sum(self.dilations)
+
+    def packed(self, for_backward: bool) -> Array:
+        """The weights as the active variant reads them."""
+        key = (_core.active_variant(), for_backward)
+        if key not in self._packed:
+            self._packed[key] = _core.wavenet_pack(
+                for_backward=for_backward,
+                layers=self.layers,
+                dilations=self.dilations,
+                condition=self.condition_size,
+            )
+        return self._packed[key]
+
+
+@dataclass(eq=False)
+class WaveNetTape:
+    """What one forward call leaves for one backward call; refers to x and the condition."""
+
+    weights: WaveNetWeights
+    x: Array
+    condition: Array | None
+    inputs: Array
+    gates: Array
+    memories: tuple[TapeMemory, TapeMemory] | None
+    used: bool = False
+
+
+def _checked_inputs(
+    where: str, weights: WaveNetWeights, x: Array, condition: Array | None
+) -> tuple[Array, Array | None]:
+    batch, steps, _ = shape_of(where, "x", x, 3)
+    dtype = weights.weight.dtype
+    check_array(where, "x", x, (batch, steps, weights.channels), dtype)
+    if (condition is not None) != (weights.condition_size > 0):
+        rule = "an array" if weights.condition_size else "None"
+        raise ValueError(
+            f"{where}: condition must be {rule} with condition_size={weights.condition_size}, "
+            f"got {'None' if condition is None else 'an array'}"
+        )
+    if condition is not None:
+        check_array(where, "condition", condition, (batch, steps, weights.condition_size), dtype)
+        condition = with_rows(condition)
+    return with_rows(x), condition
+
+
+def wavenet_forward(
+    weights: WaveNetWeights,
+    x: Array,
+    condition: Array | None = None,
+    *,
+    training: bool = True,
+    memories: tuple[TapeMemory, TapeMemory] | None = None,
+    name: str = "wavenet_forward",
+) -> tuple[Array, WaveNetTape | None]:
+    """skip = Σ_l (W_s z_l + b_s), z_l = tanh(f)∘σ(g), (f, g) = W ∗ x_l + V condition + b, x_{l+1} = x_l +
+    W_r z_l + b_r.
+
+    Args:
+        weights: of all layers.
+        x: ``[N, T, C]``, any strides in N and T.
+        condition: ``[N, T, Q]``, any strides in N and T; None without.
+        training: whether to keep a tape.
+        memories: where the tape's two arrays may lie; None for new memory.
+        name: who asks, for errors.
+
+    Returns:
+        (skip, tape): ``[N, T, S]``; None without training.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    x, condition = _checked_inputs(name, weights, x, condition)
+    batch, steps, channels = x.shape
+    skip = empty_like_sequence(x, weights.skip_channels)
+    inputs = gates = None
+    if training:
+        layers = len(weights.layers)
+        takes = (empty, empty) if memories is None else (memories[0].take, memories[1].take)
+        inputs = takes[0]((layers - 1, batch, steps, channels), x.dtype)
+        gates = takes[1]((layers, batch, steps, 2 * channels), x.dtype)
+    _core.wavenet_forward(
+        x=x,
+        condition=condition,
+        packed=weights.packed(False),
+        dilations=weights.dilations,
+        kernel=weights.kernel_size,
+        ring=None,
+        position=0,
+        skip=skip,
+        inputs=inputs,
+        gates=gates,
+    )
+    if inputs is None or gates is None:
+        return skip, None
+    return skip, WaveNetTape(weights, x, condition, inputs, gates, memories)
+
+
+def wavenet_block(
+    weights: WaveNetWeights,
+    x: Array,
+    condition: Array | None,
+    ring: Array,
+    steps: int,
+    *,
+    name: str = "wavenet_block",
+) -> Array:
+    """skip of one more block of a sequence, with the bits of the whole.
+
+    Args:
+        weights: of all layers.
+        x: the block, ``[N, B, C]``, B of 0 or more.
+        condition: of the block, ``[N, B, Q]``; None without.
+        ring: flat, N Σ (K − 1) d C values: for every layer the last (K − 1) d inputs, that of step t at
+            t mod (K − 1) d; zeros at the start. Updated in place.
+        steps: steps before the block.
+        name: who asks, for errors.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    x, condition = _checked_inputs(name, weights, x, condition)
+    check_array(name, "ring", ring, (len(x) * weights.ring_rows * weights.channels,), x.dtype)
+    skip = empty_like_sequence(x, weights.skip_channels)
+    _core.wavenet_forward(
+        x=x,
+        condition=condition,
+        packed=weights.packed(False),
+        dilations=weights.dilations,
+        kernel=weights.kernel_size,
+        ring=ring,
+        position=steps,
+        skip=skip,
+        inputs=None,
+        gates=None,
+    )
+    return skip
+
+
+def wavenet_backward(
+    tape: WaveNetTape, dskip: Array, *, name: str = "wavenet_backward"
+) -> tuple[Array, Array | None, tuple[Layer, ...]]:
+    """Gradients (dx, dcondition, layers) of `wavenet_forward`; those of the layers like the weights.
+
+    Args:
+        tape: from the forward call; used up.
+        dskip: gradient of skip, ``[N, T, S]``.
+        name: who asks, for errors.
+
+    Raises:
+        RuntimeError: the tape was used before.
+        TypeError, ValueError: naming the argument.
+    """
+    if tape.used:
+        raise RuntimeError(
+            f"{name}: tape was used before; a tape serves one backward call, run forward again"
+        )
+    weights, x, condition = tape.weights, tape.x, tape.condition
+    check_array(name, "dskip", dskip, (*x.shape[:2], weights.skip_channels), x.dtype)
+    tape.used = True
+    dx = empty_like_sequence(x, weights.channels)
+    dcondition = None if condition is None else empty_like_sequence(x, weights.condition_size)
+    gradients = tuple(
+        tuple(None if array is None else np.empty(array.shape, x.dtype) for array in layer)
+        for layer in weights.layers
+    )
+    _core.wavenet_backward(
+        x=x,
+        condition=condition,
+        packed=weights.packed(True),
+        dilations=weights.dilations,
+        kernel=weights.kernel_size,
+        inputs=tape.inputs,
+        gates=tape.gates,
+        dskip=with_rows(dskip),
+        dx=dx,
+        dcondition=dcondition,
+        gradients=gradients,
+    )
+    if tape.memories is not None:
+        tape.memories[0].give_back(tape.inputs)
+        tape.memories[1].give_back(tape.gates)
+    return dx, dcondition, gradients
