@@ -18,9 +18,7 @@ namespace rnnfast::RNNFAST_ISA {
 template <class T>
 class Conv1dForwardPass {
   using V = Vec<T>;
-  using Product = GatheredProduct<T, kDenseVectors>;
-
-  static index_t panels(index_t outputs) { return ceil_div(outputs, Product::kWidth); }
+  using Product = ColumnProduct<T>;
 
   struct Buffers {
     T* zeros;
@@ -36,18 +34,17 @@ class Conv1dForwardPass {
  public:
   // Sums start from the bias, which lies before the panels.
   static index_t packed_size(index_t inputs, index_t outputs, index_t kernel) {
-    return panels(outputs) * Product::kWidth * (1 + kernel * inputs);
+    return Product::size(outputs, 1 + kernel * inputs);
   }
 
   static void pack(const api::Conv1dWeights<T>& weights) {
     const index_t inputs = weights.inputs, outputs = weights.outputs, kernel = weights.kernel;
-    const index_t columns = panels(outputs) * Product::kWidth;
+    const index_t columns = Product::padded(outputs);
     for (index_t o = 0; o < columns; ++o)
       weights.packed[o] = weights.bias != nullptr && o < outputs ? weights.bias[o] : T(0);
-    pack_units(outputs, Product::kWidth, kernel * inputs, weights.packed + columns,
-               [&](index_t o, index_t k) {
-                 return weights.weight[(o * inputs + k % inputs) * kernel + k / inputs];
-               });
+    Product::pack(outputs, kernel * inputs, weights.packed + columns, [&](index_t o, index_t k) {
+      return weights.weight[(o * inputs + k % inputs) * kernel + k / inputs];
+    });
   }
 
   static index_t workspace(const api::Conv1dDims& dims, int threads) {
@@ -110,19 +107,12 @@ class Conv1dForwardPass {
       for (index_t k = 0; k < dims.kernel; ++k)
         operands[k] = {table + k * kRowBlock, dims.inputs, k * dims.inputs};
     }
-    const index_t panel_count = panels(dims.outputs);
     const T* const bias = arguments.packed;
     Product::run(
-        count, operands, operand_count, arguments.packed + panel_count * Product::kWidth, depth, panel_count,
-        [&](index_t, index_t panel, int c) {
-          return V::load(bias + panel * Product::kWidth + c * V::kLanes);
-        },
-        [&](index_t row, index_t panel, const V* sums) {
-          for (int c = 0; c < kDenseVectors; ++c) {
-            const index_t column = panel * Product::kWidth + c * V::kLanes;
-            if (column < dims.outputs)
-              store_up_to(activate(dims.activation, sums[c]), outputs[row] + column, dims.outputs - column);
-          }
+        count, operands, operand_count, bias + Product::padded(dims.outputs), depth, dims.outputs,
+        [&](index_t, index_t column) { return V::load(bias + column); },
+        [&](index_t row, index_t column, V sum) {
+          store_up_to(activate(dims.activation, sum), outputs[row] + column, dims.outputs - column);
         });
   }
 };

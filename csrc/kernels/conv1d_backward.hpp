@@ -13,7 +13,7 @@ namespace rnnfast::RNNFAST_ISA {
 template <class T>
 class Conv1dBackwardPass {
   using V = Vec<T>;
-  using Product = GatheredProduct<T, kDenseVectors>;
+  using Product = ColumnProduct<T>;
   using Part = typename GatheredRows<T>::Part;
 
   struct Buffers {
@@ -42,12 +42,12 @@ class Conv1dBackwardPass {
 
  public:
   static index_t packed_size(index_t inputs, index_t outputs, index_t kernel) {
-    return round_up(inputs, Product::kWidth) * kernel * outputs;
+    return Product::size(inputs, kernel * outputs);
   }
 
   static void pack(const api::Conv1dWeights<T>& weights) {
     const index_t inputs = weights.inputs, outputs = weights.outputs, kernel = weights.kernel;
-    pack_units(inputs, Product::kWidth, kernel * outputs, weights.packed, [&](index_t c, index_t k) {
+    Product::pack(inputs, kernel * outputs, weights.packed, [&](index_t c, index_t k) {
       return weights.weight[(k % outputs * inputs + c) * kernel + k / outputs];
     });
   }
@@ -127,13 +127,10 @@ class Conv1dBackwardPass {
           }
         }
         Product::run(
-            count, operands, taps, arguments.packed, dims.kernel * dims.outputs,
-            ceil_div(dims.inputs, Product::kWidth), [](index_t, index_t, int) { return V::zero(); },
-            [&](index_t row, index_t panel, const V* sums) {
-              for (int c = 0; c < kDenseVectors; ++c) {
-                const index_t column = panel * Product::kWidth + c * V::kLanes;
-                if (column < dims.inputs) store_up_to(sums[c], outputs[row] + column, dims.inputs - column);
-              }
+            count, operands, taps, arguments.packed, dims.kernel * dims.outputs, dims.inputs,
+            [](index_t, index_t) { return V::zero(); },
+            [&](index_t row, index_t column, V sum) {
+              store_up_to(sum, outputs[row] + column, dims.inputs - column);
             });
       }
     });

@@ -95,13 +95,54 @@ void pack_panels(index_t panels, index_t width, index_t depth, T* packed, Value&
   }
 }
 
-// Plain panels of a matrix with `units` columns of the result: unit u at depth k is value(u, k), zero behind.
-template <class T, class Value>
-void pack_units(index_t units, index_t width, index_t depth, T* packed, Value&& value) {
-  pack_panels(ceil_div(units, width), width, depth, packed, [&](index_t panel, index_t lane, index_t k) {
-    const index_t unit = panel * width + lane;
-    return unit < units ? value(unit, k) : T(0);
-  });
-}
+// Gathered products with plain columns: panels of two vectors, and a last one of one where that is enough.
+template <class T>
+struct ColumnProduct {
+  using V = Vec<T>;
+  using Pair = GatheredProduct<T, 2>;
+  using Single = GatheredProduct<T, 1>;
+  static constexpr int kRows = Pair::kRows;
+
+  // Columns in memory: whole vectors.
+  static index_t padded(index_t columns) { return round_up(columns, V::kLanes); }
+  static index_t size(index_t columns, index_t depth) { return padded(columns) * depth; }
+
+  // Column c at depth k is value(c, k); zeros behind the last one.
+  template <class Value>
+  static void pack(index_t columns, index_t depth, T* packed, Value&& value) {
+    const index_t pairs = padded(columns) / Pair::kWidth, first = pairs * Pair::kWidth;
+    pack_panels(pairs, Pair::kWidth, depth, packed, [&](index_t panel, index_t lane, index_t k) {
+      const index_t column = panel * Pair::kWidth + lane;
+      return column < columns ? value(column, k) : T(0);
+    });
+    if (first < columns) {
+      pack_panels(1, Single::kWidth, depth, packed + first * depth, [&](index_t, index_t lane, index_t k) {
+        return first + lane < columns ? value(first + lane, k) : T(0);
+      });
+    }
+  }
+
+  // Sums begin as start(row, column) and end in finish(row, column, sum), a vector from `column` on each.
+  template <class Start, class Finish>
+  static RNNFAST_INLINE void run(index_t count, const Operand<T>* operands, index_t operand_count,
+                                 const T* packed, index_t depth, index_t columns, Start&& start,
+                                 Finish&& finish) {
+    const index_t pairs = padded(columns) / Pair::kWidth, first = pairs * Pair::kWidth;
+    Pair::run(
+        count, operands, operand_count, packed, depth, pairs,
+        [&](index_t row, index_t panel, int c)
+            RNNFAST_INLINE_BODY { return start(row, panel * Pair::kWidth + c * V::kLanes); },
+        [&](index_t row, index_t panel, const V* sums) RNNFAST_INLINE_BODY {
+          finish(row, panel * Pair::kWidth, sums[0]);
+          finish(row, panel * Pair::kWidth + V::kLanes, sums[1]);
+        });
+    if (first < columns) {
+      Single::run(
+          count, operands, operand_count, packed + first * depth, depth, 1,
+          [&](index_t row, index_t, int) RNNFAST_INLINE_BODY { return start(row, first); },
+          [&](index_t row, index_t, const V* sums) RNNFAST_INLINE_BODY { finish(row, first, sums[0]); });
+    }
+  }
+};
 
 }  // namespace rnnfast::RNNFAST_ISA

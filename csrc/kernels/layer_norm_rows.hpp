@@ -80,6 +80,7 @@ class LayerNormPass {
   static void forward_rows(const api::LayerNormForward<T>& arguments, index_t first) {
     const index_t features = arguments.features;
     const T* x[kRows];
+    const T *const gains = arguments.gamma, *const shifts = arguments.beta;
     LaneSum<T> sum[kRows], squares[kRows];
     V mean[kRows], rstd[kRows];
     const T share = T(1) / static_cast<T>(features);
@@ -108,16 +109,16 @@ class LayerNormPass {
       }
     }
     T* const y = arguments.y + first * features;
-    for (index_t u = 0; u < features; u += V::kLanes) {
-      const index_t left = features - u;
-      const V gamma = load_up_to(arguments.gamma + u, left), beta = load_up_to(arguments.beta + u, left);
+    const api::Activation activation = arguments.activation;
+    for_each_vector<T>(features, [&](index_t u, int, index_t left) {
+      const V gamma = load_up_to(gains + u, left), beta = load_up_to(shifts + u, left);
       RNNFAST_UNROLL
       for (int r = 0; r < kRows; ++r) {
         const V normalised = (load_up_to(x[r] + u, left) - mean[r]) * rstd[r];
         const V affine = fma(gamma, normalised, beta);
-        store_up_to(activate(arguments.activation, affine), y + r * features + u, left);
+        store_up_to(activate(activation, affine), y + r * features + u, left);
       }
-    }
+    });
   }
 
   template <int kRows>
@@ -125,6 +126,8 @@ class LayerNormPass {
     const index_t features = arguments.features, offset = first * features;
     const T *const x = arguments.x + offset, *const dy = arguments.dy + offset;
     const T* const y = arguments.activation == api::Activation::kNone ? nullptr : arguments.y + offset;
+    const T* const gains = arguments.gamma;
+    const api::Activation activation = arguments.activation;
     V mean[kRows], rstd[kRows];
     RNNFAST_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -135,15 +138,14 @@ class LayerNormPass {
     const auto incoming = [&](int r, index_t u, index_t left) {
       const V gradient = load_up_to(dy + r * features + u, left);
       return y == nullptr ? gradient
-                          : activation_gradient(arguments.activation, load_up_to(y + r * features + u, left),
-                                                gradient);
+                          : activation_gradient(activation, load_up_to(y + r * features + u, left), gradient);
     };
     const auto normalised = [&](int r, index_t u, index_t left) {
       return (load_up_to(x + r * features + u, left) - mean[r]) * rstd[r];
     };
     NormGradient<T> norm[kRows];
     for_each_vector<T>(features, [&](index_t u, int place, index_t left) {
-      const V gamma = load_up_to(arguments.gamma + u, left);
+      const V gamma = load_up_to(gains + u, left);
       V gamma_sum = V::load(dgamma + u), beta_sum = V::load(dbeta + u);
       RNNFAST_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -158,14 +160,13 @@ class LayerNormPass {
     RNNFAST_UNROLL
     for (int r = 0; r < kRows; ++r) norm[r].finish(features, arguments.moments[2 * (first + r) + 1]);
     T* const dx = arguments.dx + offset;
-    for (index_t u = 0; u < features; u += V::kLanes) {
-      const index_t left = features - u;
-      const V gamma = load_up_to(arguments.gamma + u, left);
+    for_each_vector<T>(features, [&](index_t u, int, index_t left) {
+      const V gamma = load_up_to(gains + u, left);
       RNNFAST_UNROLL
       for (int r = 0; r < kRows; ++r)
         store_up_to(norm[r](incoming(r, u, left) * gamma, normalised(r, u, left)), dx + r * features + u,
                     left);
-    }
+    });
   }
 };
 

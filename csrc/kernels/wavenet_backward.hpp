@@ -16,10 +16,9 @@ namespace rnnfast::RNNFAST_ISA {
 template <class T>
 class WaveNetBackwardPass {
   using V = Vec<T>;
-  using Product = StackProduct<T>;
   using Weights = WaveNetBackwardWeights<T>;
+  using Columns = typename Weights::Columns;
   using Part = typename GatheredRows<T>::Part;
-  static constexpr index_t kWidth = Product::kWidth;
   static constexpr index_t kCacheLine = 64 / sizeof(T);
 
   struct Scratch {         // of one thread
@@ -139,15 +138,15 @@ class WaveNetBackwardPass {
                         const Buffers& buffers) {
     const index_t channels = dims.channels;
     const double operations = 2.0 * static_cast<double>(channels) * static_cast<double>(weights.unit_depth);
-    for_each_block(threads, layer.rows, operations, Product::kRows,
+    for_each_block(threads, layer.rows, operations, Columns::kRows,
                    [&](index_t first, index_t count, int part) {
                      const Scratch& scratch = buffers.scratch[part];
                      RowWalk walk(first, dims.steps);
                      for (index_t r = 0; r < count; ++r, walk.next()) {
                        scratch.rows[r] = buffers.dx + (first + r) * channels;
                        scratch.rows[kRowBlock + r] = layer.dskip.at(walk.n, walk.t);
-                       // The tape comes from memory, 256 bytes at a time from every row of the block: too many streams for
-                       // the hardware to foresee.
+                       // The tape comes from memory row by row, in pieces: too many streams for the
+                       // hardware to foresee.
                        for (index_t c = 0; c < 2 * channels; c += kCacheLine)
                          __builtin_prefetch(layer.gates + (first + r) * 2 * channels + c, 1, 2);
                      }
@@ -155,20 +154,17 @@ class WaveNetBackwardPass {
                      if (!layer.last) scratch.operands[operands++] = {scratch.rows, channels, 0};
                      scratch.operands[operands++] = {scratch.rows + kRowBlock, dims.skip_channels, channels};
                      const V one = V::broadcast(1);
-                     Product::run(
-                         count, scratch.operands, operands, layer.packed, weights.unit_depth, weights.panels,
-                         [](index_t, index_t, int) { return V::zero(); },
-                         [&](index_t row, index_t panel, const V* sums) {
-                           for (int c = 0; c < kDenseVectors; ++c) {
-                             const index_t unit = panel * kWidth + c * V::kLanes, left = channels - unit;
-                             if (left <= 0) return;
-                             T* const filter = layer.gates + (first + row) * 2 * channels + unit;
-                             T* const gate = filter + channels;
-                             const V f = load_up_to(filter, left), g = load_up_to(gate, left), z = f * g;
-                             store_up_to(z, buffers.z + (first + row) * channels + unit, left);
-                             store_up_to(sums[c] * (g * (one - f * f)), filter, left);
-                             store_up_to(sums[c] * (z * (one - g)), gate, left);
-                           }
+                     Columns::run(
+                         count, scratch.operands, operands, layer.packed, weights.unit_depth, channels,
+                         [](index_t, index_t) { return V::zero(); },
+                         [&](index_t row, index_t unit, V dz) {
+                           const index_t left = channels - unit;
+                           T* const filter = layer.gates + (first + row) * 2 * channels + unit;
+                           T* const gate = filter + channels;
+                           const V f = load_up_to(filter, left), g = load_up_to(gate, left), z = f * g;
+                           store_up_to(z, buffers.z + (first + row) * channels + unit, left);
+                           store_up_to(dz * (g * (one - f * f)), filter, left);
+                           store_up_to(dz * (z * (one - g)), gate, left);
                          });
                    });
   }
@@ -217,7 +213,7 @@ class WaveNetBackwardPass {
     const double operations =
         2.0 * static_cast<double>(channels) * static_cast<double>(weights.tap_depth + 2 * dims.condition);
     for_each_block(
-        threads, layer.rows, operations, Product::kRows, [&](index_t first, index_t count, int part) {
+        threads, layer.rows, operations, Columns::kRows, [&](index_t first, index_t count, int part) {
           const Scratch& scratch = buffers.scratch[part];
           T* outputs[kRowBlock];
           T* conditions[kRowBlock];
@@ -232,38 +228,26 @@ class WaveNetBackwardPass {
           for (index_t k = 0; k < dims.kernel; ++k)
             scratch.operands[k] = {scratch.rows + k * kRowBlock, 2 * channels, k * 2 * channels};
           const T* const carried = layer.last ? nullptr : buffers.dx + first * channels;
-          Product::run(
+          Columns::run(
               count, scratch.operands, dims.kernel, layer.packed + weights.taps(), weights.tap_depth,
-              weights.panels,
-              [&](index_t row, index_t panel, int c) {
-                const index_t column = panel * kWidth + c * V::kLanes;
-                return carried != nullptr && column < channels
-                           ? load_up_to(carried + row * channels + column, channels - column)
-                           : V::zero();
+              channels,
+              [&](index_t row, index_t column) {
+                return carried == nullptr ? V::zero()
+                                          : load_up_to(carried + row * channels + column, channels - column);
               },
-              [&](index_t row, index_t panel, const V* sums) {
-                for (int c = 0; c < kDenseVectors; ++c) {
-                  const index_t column = panel * kWidth + c * V::kLanes;
-                  if (column < channels) store_up_to(sums[c], outputs[row] + column, channels - column);
-                }
+              [&](index_t row, index_t column, V sum) {
+                store_up_to(sum, outputs[row] + column, channels - column);
               });
           if (layer.dcondition.data == nullptr) return;
           // The last tap reads the row's own df and dg.
           const Operand<T> own{scratch.rows + (dims.kernel - 1) * kRowBlock, 2 * channels, 0};
-          Product::run(
-              count, &own, 1, layer.packed + weights.condition(), weights.gate_rows, weights.condition_panels,
-              [&](index_t row, index_t panel, int c) {
-                const index_t column = panel * kWidth + c * V::kLanes;
-                return !layer.last && column < dims.condition
-                           ? load_up_to(conditions[row] + column, dims.condition - column)
-                           : V::zero();
+          Columns::run(
+              count, &own, 1, layer.packed + weights.condition(), weights.gate_rows, dims.condition,
+              [&](index_t row, index_t column) {
+                return layer.last ? V::zero() : load_up_to(conditions[row] + column, dims.condition - column);
               },
-              [&](index_t row, index_t panel, const V* sums) {
-                for (int c = 0; c < kDenseVectors; ++c) {
-                  const index_t column = panel * kWidth + c * V::kLanes;
-                  if (column < dims.condition)
-                    store_up_to(sums[c], conditions[row] + column, dims.condition - column);
-                }
+              [&](index_t row, index_t column, V sum) {
+                store_up_to(sum, conditions[row] + column, dims.condition - column);
               });
         });
   }

@@ -13,9 +13,10 @@ namespace rnnfast::RNNFAST_ISA {
 template <class T>
 class WaveNetForwardPass {
   using V = Vec<T>;
-  using Product = StackProduct<T>;
   using Weights = WaveNetForwardWeights<T>;
-  static constexpr index_t kWidth = Product::kWidth;
+  using Gates = typename Weights::Gates;
+  using Columns = typename Weights::Columns;
+  static constexpr index_t kWidth = Gates::kWidth;
 
   // Of one thread.
   struct Scratch {
@@ -113,7 +114,7 @@ class WaveNetForwardPass {
         layer.first = l == 0;
         const double operations = 2.0 * static_cast<double>(channels) *
                                   static_cast<double>(2 * weights.gate_depth + channels + dims.skip_channels);
-        for_each_block(call.threads, group * dims.steps, operations, Product::kRows,
+        for_each_block(call.threads, group * dims.steps, operations, Gates::kRows,
                        [&](index_t first, index_t count, int part) {
                          block(dims, weights, layer, first, count, buffers.scratch[part]);
                        });
@@ -154,7 +155,7 @@ class WaveNetForwardPass {
     T* const gates = layer.gates == nullptr ? nullptr : layer.gates + first * 2 * channels;
     for (index_t panel = 0; panel < weights.gate_panels; panel += step) {
       const T* const start = layer.packed + panel * kWidth;
-      Product::run(
+      Gates::run(
           count, scratch.operands, operand_count,
           layer.packed + weights.gates() + panel * kWidth * weights.gate_depth, weights.gate_depth, step,
           [&](index_t, index_t p, int c) { return V::load(start + p * kWidth + c * V::kLanes); },
@@ -165,7 +166,7 @@ class WaveNetForwardPass {
       for (index_t p = 0; p < step; ++p)
         gate(scratch.sums + p * count * kWidth, count, panel + p, channels, columns, scratch.z, gates);
     }
-    affine(layer, weights, count, z, own, skip, dims.skip_channels, first);
+    affine(layer, weights, count, z, own, skip, first);
   }
 
   // z = tanh(f) sigmoid(g) for one panel of channels.
@@ -185,41 +186,31 @@ class WaveNetForwardPass {
 
   // x_{l+1} and skip from z.
   static void affine(const Layer& layer, const Weights& weights, index_t count, const T* const* z,
-                     const T* const* own, T* const* skip, index_t skip_channels, index_t first) {
+                     const T* const* own, T* const* skip, index_t first) {
     const index_t channels = weights.channels;
     const Operand<T> operand{z, channels, 0};
     if (layer.next != nullptr) {
       const T* const bias = layer.packed + weights.residual_start();
       T* const next = layer.next + first * channels;
-      Product::run(
-          count, &operand, 1, layer.packed + weights.residual(), channels, weights.residual_panels,
-          [&](index_t row, index_t panel, int c) {
-            const index_t column = panel * kWidth + c * V::kLanes;
-            return column < channels
-                       ? load_up_to(own[row] + column, channels - column) + V::load(bias + column)
-                       : V::zero();
+      Columns::run(
+          count, &operand, 1, layer.packed + weights.residual(), channels, channels,
+          [&](index_t row, index_t column) {
+            return load_up_to(own[row] + column, channels - column) + V::load(bias + column);
           },
-          [&](index_t row, index_t panel, const V* sums) {
-            for (int c = 0; c < kDenseVectors; ++c) {
-              const index_t column = panel * kWidth + c * V::kLanes;
-              if (column < channels) store_up_to(sums[c], next + row * channels + column, channels - column);
-            }
+          [&](index_t row, index_t column, V sum) {
+            store_up_to(sum, next + row * channels + column, channels - column);
           });
     }
     const T* const bias = layer.packed + weights.skip_start();
-    Product::run(
-        count, &operand, 1, layer.packed + weights.skip(), channels, weights.skip_panels,
-        [&](index_t row, index_t panel, int c) {
-          const index_t column = panel * kWidth + c * V::kLanes;
-          if (column >= skip_channels) return V::zero();
+    const index_t skip_channels = weights.skip_channels;
+    Columns::run(
+        count, &operand, 1, layer.packed + weights.skip(), channels, skip_channels,
+        [&](index_t row, index_t column) {
           const V start = V::load(bias + column);
           return layer.first ? start : load_up_to(skip[row] + column, skip_channels - column) + start;
         },
-        [&](index_t row, index_t panel, const V* sums) {
-          for (int c = 0; c < kDenseVectors; ++c) {
-            const index_t column = panel * kWidth + c * V::kLanes;
-            if (column < skip_channels) store_up_to(sums[c], skip[row] + column, skip_channels - column);
-          }
+        [&](index_t row, index_t column, V sum) {
+          store_up_to(sum, skip[row] + column, skip_channels - column);
         });
   }
 };

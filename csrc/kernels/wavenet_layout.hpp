@@ -10,30 +10,27 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Panels of two vectors: filters and gates of the same channels side by side, or plain columns.
-template <class T>
-using StackProduct = GatheredProduct<T, kDenseVectors>;
-
-// Packed for forward: sums start from biases, which lie before each matrix's panels.
+// Packed for forward: sums start from biases, which lie before each matrix. Filters and gates of the same
+// channels lie side by side in panels of two vectors.
 template <class T>
 struct WaveNetForwardWeights {
   using V = Vec<T>;
-  static constexpr index_t kWidth = StackProduct<T>::kWidth;
-  index_t gate_panels, gate_depth, residual_panels, skip_panels, channels;
+  using Gates = GatheredProduct<T, 2>;
+  using Columns = ColumnProduct<T>;
+  index_t gate_panels, gate_depth, channels, skip_channels;
 
   explicit WaveNetForwardWeights(const api::WaveNetDims& dims)
       : gate_panels(ceil_div(dims.channels, V::kLanes)),
         gate_depth(dims.kernel * dims.channels + dims.condition),
-        residual_panels(ceil_div(dims.channels, kWidth)),
-        skip_panels(ceil_div(dims.skip_channels, kWidth)),
-        channels(dims.channels) {}
+        channels(dims.channels),
+        skip_channels(dims.skip_channels) {}
 
-  index_t gates() const { return gate_panels * kWidth; }
+  index_t gates() const { return gate_panels * Gates::kWidth; }
   index_t residual_start() const { return gates() * (1 + gate_depth); }
-  index_t residual() const { return residual_start() + residual_panels * kWidth; }
-  index_t skip_start() const { return residual() + residual_panels * kWidth * channels; }
-  index_t skip() const { return skip_start() + skip_panels * kWidth; }
-  index_t size() const { return skip() + skip_panels * kWidth * channels; }
+  index_t residual() const { return residual_start() + Columns::padded(channels); }
+  index_t skip_start() const { return residual() + Columns::size(channels, channels); }
+  index_t skip() const { return skip_start() + Columns::padded(skip_channels); }
+  index_t size() const { return skip() + Columns::size(skip_channels, channels); }
 
   void pack(const api::WaveNetDims& dims, const api::WaveNetLayer<const T>& layer, T* packed) const {
     const index_t taps = dims.kernel * channels;
@@ -42,11 +39,11 @@ struct WaveNetForwardWeights {
       const index_t unit = panel * V::kLanes + lane % V::kLanes;
       return unit < channels ? lane / V::kLanes * channels + unit : index_t{-1};
     };
-    pack_panels(gate_panels, kWidth, 1, packed, [&](index_t panel, index_t lane, index_t) {
+    pack_panels(gate_panels, Gates::kWidth, 1, packed, [&](index_t panel, index_t lane, index_t) {
       const index_t row = row_of(panel, lane);
       return row >= 0 ? layer.bias[row] : T(0);
     });
-    pack_panels(gate_panels, kWidth, gate_depth, packed + gates(),
+    pack_panels(gate_panels, Gates::kWidth, gate_depth, packed + gates(),
                 [&](index_t panel, index_t lane, index_t k) {
                   const index_t row = row_of(panel, lane);
                   if (row < 0) return T(0);
@@ -55,15 +52,14 @@ struct WaveNetForwardWeights {
                 });
     if (layer.weight_residual != nullptr)
       pack_affine(channels, layer.weight_residual, layer.bias_residual, packed + residual_start());
-    pack_affine(dims.skip_channels, layer.weight_skip, layer.bias_skip, packed + skip_start());
+    pack_affine(skip_channels, layer.weight_skip, layer.bias_skip, packed + skip_start());
   }
 
  private:
   void pack_affine(index_t outputs, const T* weight, const T* bias, T* packed) const {
-    const index_t columns = round_up(outputs, kWidth);
-    for (index_t o = 0; o < columns; ++o) packed[o] = o < outputs ? bias[o] : T(0);
-    pack_units(outputs, kWidth, channels, packed + columns,
-               [&](index_t o, index_t c) { return weight[o * channels + c]; });
+    for (index_t o = 0; o < Columns::padded(outputs); ++o) packed[o] = o < outputs ? bias[o] : T(0);
+    Columns::pack(outputs, channels, packed + Columns::padded(outputs),
+                  [&](index_t o, index_t c) { return weight[o * channels + c]; });
   }
 };
 
@@ -71,31 +67,30 @@ struct WaveNetForwardWeights {
 // those of x_l and of the condition.
 template <class T>
 struct WaveNetBackwardWeights {
-  static constexpr index_t kWidth = StackProduct<T>::kWidth;
-  index_t panels, condition_panels, unit_depth, tap_depth, gate_rows;
+  using Columns = ColumnProduct<T>;
+  index_t channels, condition_size, unit_depth, tap_depth, gate_rows;
 
   explicit WaveNetBackwardWeights(const api::WaveNetDims& dims)
-      : panels(ceil_div(dims.channels, kWidth)),
-        condition_panels(ceil_div(dims.condition, kWidth)),
+      : channels(dims.channels),
+        condition_size(dims.condition),
         unit_depth(dims.channels + dims.skip_channels),
         tap_depth(2 * dims.channels * dims.kernel),
         gate_rows(2 * dims.channels) {}
 
-  index_t taps() const { return panels * kWidth * unit_depth; }
-  index_t condition() const { return taps() + panels * kWidth * tap_depth; }
-  index_t size() const { return condition() + condition_panels * kWidth * gate_rows; }
+  index_t taps() const { return Columns::size(channels, unit_depth); }
+  index_t condition() const { return taps() + Columns::size(channels, tap_depth); }
+  index_t size() const { return condition() + Columns::size(condition_size, gate_rows); }
 
   void pack(const api::WaveNetDims& dims, const api::WaveNetLayer<const T>& layer, T* packed) const {
-    const index_t channels = dims.channels;
-    pack_units(channels, kWidth, unit_depth, packed, [&](index_t c, index_t k) {
+    Columns::pack(channels, unit_depth, packed, [&](index_t c, index_t k) {
       if (k >= channels) return layer.weight_skip[(k - channels) * channels + c];
       return layer.weight_residual != nullptr ? layer.weight_residual[k * channels + c] : T(0);
     });
-    pack_units(channels, kWidth, tap_depth, packed + taps(), [&](index_t c, index_t k) {
+    Columns::pack(channels, tap_depth, packed + taps(), [&](index_t c, index_t k) {
       return layer.weight[(k % gate_rows * channels + c) * dims.kernel + k / gate_rows];
     });
-    pack_units(dims.condition, kWidth, gate_rows, packed + condition(),
-               [&](index_t q, index_t k) { return layer.weight_condition[k * dims.condition + q]; });
+    Columns::pack(condition_size, gate_rows, packed + condition(),
+                  [&](index_t q, index_t k) { return layer.weight_condition[k * condition_size + q]; });
   }
 };
 

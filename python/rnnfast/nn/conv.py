@@ -115,12 +115,13 @@ class Conv1d(Module):
         return np.maximum(0, (array - self.receptive_field) // self.stride + 1)
 
     def _weights(self) -> ops.Conv1dWeights:
-        parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
+        def parameters() -> list[Parameter]:
+            return [self.weight] if self.bias is None else [self.weight, self.bias]
 
         def make() -> ops.Conv1dWeights:
             # Copies: forms packed later, by an open tape, are those of the same values.
             return ops.Conv1dWeights(
-                *(parameter.value.copy() for parameter in parameters),
+                *(parameter.value.copy() for parameter in parameters()),
                 dilation=self.dilation,
                 stride=self.stride,
                 padding=self.padding,

@@ -24,14 +24,46 @@ class ParameterBuffer:
         data: values, shape (size,), float32 or float64.
         grad: gradients, like `data`; zeros when not given.
         version: raised by whoever changes `data`, so that packed copies are made anew.
+
+    `stamp` changes with every change of a parameter that lives here, and is None while somebody holds an
+    array through which one may be written to.
     """
 
-    __slots__ = ("data", "grad", "version")
+    __slots__ = ("_exposures", "_touched", "data", "grad", "version")
 
     def __init__(self, data: Array, grad: Array | None = None, version: int = 0) -> None:
         self.data = data
         self.grad = np.zeros_like(data) if grad is None else grad
         self.version = version
+        self._touched = 0
+        self._exposures: set[int] = set()  # not a count: threads may add and discard at once
+
+    def touch(self) -> None:
+        """A parameter that lives here has changed, or has moved away."""
+        self._touched += 1
+
+    def expose(self, array: Array) -> _Exposure:
+        """A base for views of `array` that others may write to."""
+        exposure = _Exposure(array, self)
+        self._exposures.add(id(exposure))
+        return exposure
+
+    def cover(self, exposure: _Exposure) -> None:
+        """The last view of such a base is gone."""
+        self._exposures.discard(id(exposure))
+
+    @property
+    def stamp(self) -> int | None:
+        """Equal stamps: equal values; None: nobody can tell."""
+        return None if self._exposures else self.version + self._touched
+
+    def __getstate__(self) -> tuple[Array, Array, int]:
+        return self.data, self.grad, self.version + self._touched
+
+    def __setstate__(self, state: tuple[Array, Array, int]) -> None:
+        self.data, self.grad, self.version = state
+        self._touched = 0
+        self._exposures = set()  # a copy has views of its own
 
 
 class _Exposure:
@@ -41,11 +73,15 @@ class _Exposure:
     long as one of those arrays, or a view of one, does.
     """
 
-    __slots__ = ("__array_interface__", "__weakref__", "owner")
+    __slots__ = ("__array_interface__", "__weakref__", "buffer", "owner")
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, buffer: ParameterBuffer) -> None:
         self.owner = array
+        self.buffer = buffer
         self.__array_interface__ = array.__array_interface__
+
+    def __del__(self) -> None:
+        self.buffer.cover(self)
 
 
 class Parameter:
@@ -90,6 +126,7 @@ class Parameter:
     def move_to(self, buffer: ParameterBuffer, offset: int) -> None:
         """Copy values and gradients into `buffer` from `offset` on, and live there from now on."""
         value, grad, changes = self.value, self.grad_value, self.version + 1
+        self.buffer.touch()
         self._bind(buffer, offset)
         self.value[...] = value
         self.grad_value[...] = grad
@@ -102,17 +139,21 @@ class Parameter:
     @property
     def data(self) -> Array:
         """The values, writable in place; assignment copies in."""
-        self._changes += 1
+        self._changed()
         exposure = self._exposure() if self._exposure is not None else None
         if exposure is None:
-            exposure = _Exposure(self.value)
+            exposure = self.buffer.expose(self.value)
             self._exposure = weakref.ref(exposure)
         return np.asarray(exposure)
 
     @data.setter
     def data(self, values: Any) -> None:
         self.value[...] = _values_like(self, values, "data")
+        self._changed()
+
+    def _changed(self) -> None:
         self._changes += 1
+        self.buffer.touch()
 
     @property
     def grad(self) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from ..ops.wavenet import LAYER_ARRAYS
+from ..ops.wavenet_weights import LAYER_ARRAYS
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
 from .parameter import Array, Parameter
@@ -113,7 +113,8 @@ class WaveNetStack(Module):
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
     def _weights(self) -> ops.WaveNetWeights:
-        parameters = [parameter for layer in self._layers for parameter in layer if parameter is not None]
+        def parameters() -> list[Parameter]:
+            return [parameter for layer in self._layers for parameter in layer if parameter is not None]
 
         def make() -> ops.WaveNetWeights:
             # Copies: forms packed later, by an open tape, are those of the same values.

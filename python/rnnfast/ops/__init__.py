@@ -19,7 +19,8 @@ from .options import Zoneout
 from .recurrent import recurrent_backward, recurrent_forward, recurrent_step
 from .rows import embedding_backward, embedding_forward, layer_norm_backward, layer_norm_forward
 from .tape import RecurrentGradients, RecurrentTape
-from .wavenet import WaveNetTape, WaveNetWeights, wavenet_backward, wavenet_block, wavenet_forward
+from .wavenet import WaveNetTape, wavenet_backward, wavenet_block, wavenet_forward
+from .wavenet_weights import WaveNetWeights
 from .weights import RecurrentWeights
 
 __all__ = [
