@@ -117,7 +117,7 @@ def test_step_names_what_is_wrong() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"input_size": 0}, ValueError, "input_size must be 1 or more, got 0"),
+        ({"input_size": -1}, ValueError, "input_size must be 0 or more, got -1"),
         ({"hidden_size": -1}, ValueError, "hidden_size must be 1 or more, got -1"),
         ({"hidden_size": 4.0}, TypeError, "hidden_size must be an int, got 4.0"),
         ({"num_layers": True}, TypeError, "num_layers must be an int, got True"),

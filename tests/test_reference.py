@@ -685,3 +685,48 @@ def test_kernel_masks_are_those_of_the_reference(
         assert mask.dtype == dtype
         np.testing.assert_array_equal(mask == 0, expected == 0)
         np.testing.assert_allclose(mask, expected, rtol=np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize(("padding", "stride"), [("causal", 1), ("valid", 1), ("valid", 2), ("valid", 3)])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_convolution_in_scalars(padding: str, stride: int, dilation: int) -> None:
+    random = np.random.default_rng(0)
+    batch, steps, inputs, outputs, taps = 2, 9, 3, 4, 3
+    shapes = [(batch, steps, inputs), (outputs, inputs, taps), (outputs,)]
+    x, weight, bias = (random.standard_normal(shape) for shape in shapes)
+    span = (taps - 1) * dilation
+    y = reference.conv1d(x, weight, bias, dilation=dilation, stride=stride, padding=padding)
+    assert y.shape == (batch, steps if padding == "causal" else (steps - span - 1) // stride + 1, outputs)
+    for n, j, o in np.ndindex(y.shape):
+        first = stride * j - (span if padding == "causal" else 0)
+        read = [(c, k, first + k * dilation) for c in range(inputs) for k in range(taps)]
+        expected = bias[o] + sum(weight[o, c, k] * x[n, t, c] for c, k, t in read if t >= 0)
+        assert y[n, j, o] == pytest.approx(expected, **{"rel": 1e-12, "abs": 1e-13})
+
+
+def test_wavenet_stack_in_scalars() -> None:
+    """One channel, two layers: the second reads the first one's residual, two steps back."""
+    random = np.random.default_rng(1)
+    shapes = {"weight": (2, 1, 2), "bias": (2,), "weight_condition": (2, 1), "weight_residual": (1, 1)}
+    shapes |= {"bias_residual": (1,), "weight_skip": (1, 1), "bias_skip": (1,)}
+    layers = [{name: random.standard_normal(shape) for name, shape in shapes.items()} for _ in range(2)]
+    x, condition = random.standard_normal((1, 5, 1)), random.standard_normal((1, 5, 1))
+    values = {-2: 0.0, -1: 0.0} | dict(enumerate(x[0, :, 0]))
+    skips = [0.0] * 5
+    for layer, dilation in zip(layers, (1, 2), strict=True):
+        own = {name: array.ravel() for name, array in layer.items()}
+        following = dict(values)
+        for t in range(5):
+            f, g = (
+                own["weight"][2 * row] * values[t - dilation]
+                + own["weight"][2 * row + 1] * values[t]
+                + own["weight_condition"][row] * condition[0, t, 0]
+                + own["bias"][row]
+                for row in range(2)
+            )
+            z = math.tanh(f) / (1 + math.exp(-g))
+            skips[t] += own["weight_skip"][0] * z + own["bias_skip"][0]
+            following[t] = values[t] + own["weight_residual"][0] * z + own["bias_residual"][0]
+        values = following
+    found = reference.wavenet_stack(x, layers, (1, 2), condition)
+    np.testing.assert_allclose(found[0, :, 0], skips, **ROUNDING)

@@ -583,7 +583,7 @@ def test_predict_has_the_same_bits_for_any_batch_size():
     for batch_size in (1, 4, 23, 100):
         np.testing.assert_array_equal(train.predict(model, x, batch_size=batch_size), expected)
     assert train.predict(model, x[:0]).shape == (0, 4, 2)
-    with pytest.raises(TypeError, match=r"predict: x must be an array, got list"):
+    with pytest.raises(TypeError, match=r"predict: x must be an array, or .*, got list"):
         train.predict(model, x.tolist())
     with pytest.raises(ValueError, match=r"predict: batch_size must be 1 or more, got 0"):
         train.predict(model, x, batch_size=0)

@@ -33,6 +33,9 @@ _HEADER = "rnnfast.json"
 _CLASSES = {
     "Seq2Seq": "rnnfast.models",
     "Seq2Vec": "rnnfast.models",
+    "Vec2Seq": "rnnfast.models",
+    "EncoderDecoder": "rnnfast.models",
+    "WaveNet": "rnnfast.models",
     "Forecaster": "rnnfast.forecast",
 }
 

@@ -1,20 +1,22 @@
 """Batches for training and evaluation: from arrays, or from any object that can be iterated again.
 
-Arrays hold samples along axis 0. They are checked once, before training: lengths, NaN, masks that leave
-nothing. Not here: windows and splits (``data``).
+Arrays hold samples along axis 0; X may be several arrays by name. They are checked once, before training:
+names, lengths, NaN, masks that leave nothing. Not here: windows and splits (``data``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from rnnfast.losses import broadcast_mask
+from rnnfast.nn.inputs import Inputs, check_inputs, named_arrays, number_of_samples, take, title
+from rnnfast.nn.module import Module
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Batch = tuple[Array, Array, Array | None]
+Batch = tuple[Inputs, Array, Array | None]
 Data = tuple[Array, ...] | Iterable[tuple[Array, ...]]
 
 FINITE_CHECK_ELEMENTS = 1 << 20  # window views can be far larger than memory, so they are checked in slabs
@@ -24,7 +26,7 @@ class ArrayBatches:
     """Mini-batches of arrays, in order or shuffled anew at every pass.
 
     Args:
-        x: samples along axis 0.
+        x: samples along axis 0, one array or several by name.
         y: targets along axis 0.
         mask: bool, leading axes of y, or None.
         batch_size: samples per batch; the last batch may be smaller.
@@ -33,7 +35,7 @@ class ArrayBatches:
 
     def __init__(
         self,
-        x: Array,
+        x: Inputs,
         y: Array,
         mask: Array | None,
         *,
@@ -41,7 +43,7 @@ class ArrayBatches:
         generator: np.random.RandomState | None,
     ) -> None:
         self.x, self.y, self.mask = x, y, mask
-        self.samples = len(x)
+        self.samples = len(y)
         self.batch_size = batch_size
         self.generator = generator
 
@@ -53,7 +55,7 @@ class ArrayBatches:
         order = None if self.generator is None else self.generator.permutation(self.samples)
         for start in range(0, self.samples, size):
             rows: Any = slice(start, start + size) if order is None else order[start : start + size]
-            yield x[rows], y[rows], None if mask is None else mask[rows]
+            yield take(x, rows), y[rows], None if mask is None else mask[rows]
 
 
 class GivenBatches:
@@ -90,6 +92,7 @@ def make_batches(
     name: str,
     data: Any,
     *,
+    model: Module,
     batch_size: int,
     generator: np.random.RandomState | None = None,
 ) -> Batches:
@@ -99,6 +102,7 @@ def make_batches(
         operation: who asks, for error texts.
         name: name of the argument; "data" for the training data.
         data: tuple (X, Y) or (X, Y, mask) of arrays, or an object that can be iterated again and again.
+        model: what X goes to; its `forward` says which names there may be.
         batch_size: samples per batch, for arrays.
         generator: source of the order, for arrays; None keeps theirs.
 
@@ -107,7 +111,7 @@ def make_batches(
         ValueError: for arrays that do not belong together, are empty, or hold NaN or infinite values.
     """
     if isinstance(data, tuple):
-        x, y, mask = check_arrays(operation, name, data)
+        x, y, mask = check_arrays(operation, name, data, model)
         return ArrayBatches(x, y, mask, batch_size=batch_size, generator=generator)
     if not hasattr(data, "__iter__") or hasattr(data, "shape"):
         raise TypeError(
@@ -127,24 +131,29 @@ def make_batches(
     return given
 
 
-def check_arrays(operation: str, name: str, data: tuple[Any, ...]) -> Batch:
+def check_arrays(operation: str, name: str, data: tuple[Any, ...], model: Module) -> Batch:
     """Check (X, Y) or (X, Y, mask): arrays, as many samples each, none NaN or infinite where it counts."""
     prefix = "" if name == "data" else f"{name} "
-    if len(data) not in (2, 3) or not all(hasattr(array, "shape") for array in data):
+    several = bool(data) and isinstance(data[0], Mapping)
+    if len(data) not in (2, 3) or not all(hasattr(array, "shape") for array in data[several:]):
         raise TypeError(
             f"{operation}: {name} must be a tuple (X, Y) or (X, Y, mask) of arrays, "
             f"got ({', '.join(_kind(part) for part in data)}); pass batches as a list"
         )
-    x, y = data[0], data[1]
+    x, y = check_inputs(operation, f"{prefix}X", model, data[0]), data[1]
     mask: Array | None = data[2] if len(data) == 3 else None
-    for title, array in zip(("X", "Y", "mask"), data, strict=False):
-        if array.ndim < 1 or len(array) != len(x):
+    named = named_arrays(x)
+    first, like = named[0]
+    for role, array in zip(("Y", "mask"), data[1:], strict=False):
+        if array.ndim < 1 or len(array) != len(like):
             raise ValueError(
-                f"{operation}: {prefix}{title} must have as many samples along axis 0 as X, {x.shape}, "
-                f"got {array.shape}"
+                f"{operation}: {prefix}{role} must have as many samples along axis 0 as {title('X', first)}, "
+                f"{like.shape}, got {array.shape}"
             )
-    if len(x) == 0:
-        raise ValueError(f"{operation}: {prefix}X must hold at least one sample, got {x.shape}")
+    if len(like) == 0:
+        raise ValueError(
+            f"{operation}: {prefix}{title('X', first)} must hold at least one sample, got {like.shape}"
+        )
     kept = None
     if mask is not None:
         kept, count = broadcast_mask(operation, mask, y.shape)
@@ -152,7 +161,8 @@ def check_arrays(operation: str, name: str, data: tuple[Any, ...]) -> Batch:
             raise ValueError(
                 f"{operation}: {prefix}mask must keep at least one element, got False everywhere"
             )
-    check_finite(operation, f"{prefix}X", x)
+    for key, array in named:
+        check_finite(operation, f"{prefix}{title('X', key)}", array)
     check_finite(operation, f"{prefix}Y", y, kept)
     return x, y, mask
 
@@ -198,7 +208,7 @@ def split_tail(operation: str, data: Batch, fraction: float) -> tuple[Batch, Bat
     Raises:
         ValueError: if the fraction is not in (0, 1), or one of the parts would be empty.
     """
-    samples = len(data[0])
+    samples = number_of_samples(data[0])
     held_out = round(samples * fraction)
     if not 0 < fraction < 1 or not 0 < held_out < samples:
         raise ValueError(
@@ -209,7 +219,8 @@ def split_tail(operation: str, data: Batch, fraction: float) -> tuple[Batch, Bat
     x, y, mask = data
     head = None if mask is None else mask[:cut]
     tail = None if mask is None else mask[cut:]
-    return (x[:cut], y[:cut], head), (x[cut:], y[cut:], tail)
+    before, after = slice(0, cut), slice(cut, samples)
+    return (take(x, before), y[before], head), (take(x, after), y[after], tail)
 
 
 def _kind(value: Any) -> str:

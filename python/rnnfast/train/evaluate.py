@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import losses
-from rnnfast.backend import array_namespace
+from rnnfast.nn.inputs import Inputs, predict_in_batches
 from rnnfast.nn.module import Module
 
 from .batches import Batches, make_batches
@@ -49,7 +49,7 @@ def evaluate(
         >>> train.evaluate(model, (x, model(x)), metrics=("mae",))
         {'loss': 0.0, 'mae': 0.0}
     """
-    batches = make_batches("train.evaluate", "data", data, batch_size=batch_size)
+    batches = make_batches("train.evaluate", "data", data, model=model, batch_size=batch_size)
     running = make_metrics("train.evaluate", metrics)
     return measure("train.evaluate", model, batches, mean_function(losses.get(loss)), running)
 
@@ -91,20 +91,21 @@ def measure(
     return {mean.name: mean.result() for mean in means}
 
 
-def predict(model: Module, x: Array, *, batch_size: int = 256) -> Array:
+def predict(model: Module, x: Inputs, *, batch_size: int = 256) -> Array:
     """Compute model(x) piece by piece, with memory for `batch_size` samples at a time.
 
     Args:
         model: any module.
-        x: samples along axis 0.
+        x: samples along axis 0; or a dict of such arrays by the names of the arguments of the model's
+            `forward`.
         batch_size: samples per piece; it changes memory and time, not a bit of the result.
 
     Returns:
         What the model gives for all samples, stacked along axis 0.
 
     Raises:
-        TypeError: if x is not an array.
-        ValueError: if x has no axis of samples, or batch_size is below 1.
+        TypeError: if x is not an array, or the model takes none of a name.
+        ValueError: if x has no axis of samples, its arrays not as many each, or batch_size is below 1.
 
     Example:
         >>> import numpy as np
@@ -112,17 +113,4 @@ def predict(model: Module, x: Array, *, batch_size: int = 256) -> Array:
         >>> train.predict(nn.Linear(3, 2, seed=0), np.ones((1000, 3), np.float32)).shape
         (1000, 2)
     """
-    if not hasattr(x, "shape"):
-        raise TypeError(f"train.predict: x must be an array, got {type(x).__name__}")
-    if x.ndim < 1:
-        raise ValueError(f"train.predict: x must hold samples along axis 0, got shape {x.shape}")
-    if batch_size < 1:
-        raise ValueError(f"train.predict: batch_size must be 1 or more, got {batch_size}")
-    first = model.chain_forward(x[:batch_size], False)[0]
-    if len(x) <= batch_size:
-        return first
-    result: Array = array_namespace(first).empty((len(x), *first.shape[1:]), first.dtype)
-    result[:batch_size] = first
-    for start in range(batch_size, len(x), batch_size):
-        result[start : start + batch_size] = model.chain_forward(x[start : start + batch_size], False)[0]
-    return result
+    return predict_in_batches("train.predict", model, x, batch_size)

@@ -57,7 +57,9 @@ def fit(
     Args:
         model: any module; changed in place.
         data: tuple (X, Y) or (X, Y, mask) of arrays with samples along axis 0, the mask bool as in `losses`;
-            or an object that gives batches (x, y) or (x, y, mask), each time it is iterated over.
+            or an object that gives batches (x, y) or (x, y, mask), each time it is iterated over. X, or x,
+            may be a dict of arrays by the names of the arguments of the model's `forward`: {"x": x,
+            "lengths": lengths}.
         loss: name or callable, see `losses.get`.
         optimizer: an optimizer, or a name for one with its defaults, see `optim.get`; None for "adam".
         epochs: epochs in all, those before a resume included.
@@ -99,7 +101,7 @@ def fit(
     not trained. Pieces without a target to learn from run at inference: no tape, no dropout. Every piece in
     training draws dropout masks of its own. Loss and metrics of an epoch are means over the elements of all
     pieces. With k ≥ T every bit is as with None. Bidirectional models and modules that are not
-    :class:`RunsInPieces` are refused.
+    :class:`RunsInPieces` are refused. X may have resets, and with an output per step lengths.
 
     Example:
         >>> import numpy as np
@@ -113,7 +115,7 @@ def fit(
     _check_settings(epochs, batch_size, clip_norm, clip_value, bptt, verbose)
     optimizer = optim.get("adam" if optimizer is None else optimizer)
     generator = init.generator(seed)
-    batches, held_out = _split(data, validation, batch_size, generator if shuffle else None)
+    batches, held_out = _split(model, data, validation, batch_size, generator if shuffle else None)
     loss_function = losses.get(loss)
     running = make_metrics("train.fit", metrics)
     sequences = make_sequences(model, bptt)
@@ -189,7 +191,7 @@ def fit(
 
 
 def _split(
-    data: Any, validation: Any, batch_size: int, generator: np.random.RandomState | None
+    model: Module, data: Any, validation: Any, batch_size: int, generator: np.random.RandomState | None
 ) -> tuple[Batches, Batches | None]:
     """The training and the validation batches."""
     if isinstance(validation, float):
@@ -198,15 +200,17 @@ def _split(
                 f"train.fit: validation as a fraction, {validation}, needs data as a tuple (X, Y) of arrays, "
                 f"got {type(data).__name__}; pass the validation data itself"
             )
-        head, tail = split_tail("train.fit", check_arrays("train.fit", "data", data), validation)
+        head, tail = split_tail("train.fit", check_arrays("train.fit", "data", data, model), validation)
         return (
             ArrayBatches(*head, batch_size=batch_size, generator=generator),
             ArrayBatches(*tail, batch_size=batch_size, generator=None),
         )
-    training = make_batches("train.fit", "data", data, batch_size=batch_size, generator=generator)
+    training = make_batches(
+        "train.fit", "data", data, model=model, batch_size=batch_size, generator=generator
+    )
     if validation is None:
         return training, None
-    return training, make_batches("train.fit", "validation", validation, batch_size=batch_size)
+    return training, make_batches("train.fit", "validation", validation, model=model, batch_size=batch_size)
 
 
 def _ordered(callbacks: Sequence[Callback]) -> list[Callback]:

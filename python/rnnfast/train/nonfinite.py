@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.nn.inputs import named_arrays, title
+
 from .batches import Batch, describe_nonfinite
 from .history import History
 from .run import Run
@@ -54,9 +56,10 @@ def training_error(run: Run, what: str, *, batch: Batch, step: int, norm: float)
     ]
     x, y, mask = batch
     kept = None if mask is None else mask.reshape(mask.shape + (1,) * (y.ndim - mask.ndim))
-    for title, fault in (("X", describe_nonfinite(x)), ("Y", describe_nonfinite(y, kept))):
+    faults = [(title("X", name), describe_nonfinite(array)) for name, array in named_arrays(x)]
+    for role, fault in (*faults, ("Y", describe_nonfinite(y, kept))):
         if fault:
-            parts.append(f"the batch's {title} holds {fault}")
+            parts.append(f"the batch's {role} holds {fault}")
     parts.append("the parameters are those before this step")
     checkpoint = _last_checkpoint(run)
     parts.append(

@@ -10,12 +10,13 @@ itself (``epoch``), how a model runs a piece (``models``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from rnnfast.nn.inputs import Inputs
 from rnnfast.nn.module import Module, Tape
 from rnnfast.nn.states import State
 
@@ -28,7 +29,8 @@ class RunsInPieces(Protocol):
     """What `train.fit(…, bptt=k)` asks of a model, beside what every module has.
 
     x has samples on axis 0 and time on axis 1. The tape of a piece goes to the model's `chain_backward`,
-    which by default is its `backward`; that takes the state at the start of the piece for a constant.
+    which by default is its `backward`; that takes the state at the start of the piece for a constant. Where X
+    has lengths or resets, `forward_piece` gets those of the piece by keyword.
     """
 
     def piece_outputs(self) -> str:
@@ -44,7 +46,7 @@ class RunsInPieces(Protocol):
         """Run over one piece.
 
         Args:
-            x: the piece.
+            x: the piece, one array.
             state: what the piece before gave back; None at the start of the sequences.
             training: False for inference without a tape.
 
@@ -58,14 +60,14 @@ class Piece(NamedTuple):
     """What one step is made from.
 
     Args:
-        x: input.
+        x: input, one array or several by name.
         y: target.
         mask: of the target, or None.
         weight: target elements that count.
         place: where it lies in its sequences, for error texts.
     """
 
-    x: Array
+    x: Inputs
     y: Array
     mask: Array | None
     weight: int
@@ -89,7 +91,7 @@ class WholeSequences:
         if weight:
             yield Piece(x, y, mask, weight, "")
 
-    def forward(self, x: Array) -> tuple[Array, Tape | None]:
+    def forward(self, x: Inputs) -> tuple[Array, Tape | None]:
         """Run the model on the piece in training."""
         return self.model.chain_forward(x, True)
 
@@ -127,16 +129,33 @@ class TruncatedSequences:
                 yield piece
             else:
                 with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss of a later piece
-                    self._state = self.model.forward_piece(piece.x, self._state, training=False)[1]
+                    self._run(piece.x, training=False)
 
-    def forward(self, x: Array) -> tuple[Array, Tape | None]:
+    def forward(self, x: Inputs) -> tuple[Array, Tape | None]:
         """Run the model on the piece in training, from the state after the piece before."""
-        y, self._state, tape = self.model.forward_piece(x, self._state, training=True)
+        return self._run(x, training=True)
+
+    def _run(self, x: Inputs, *, training: bool) -> tuple[Array, Tape | None]:
+        inputs = x if isinstance(x, Mapping) else {"x": x}
+        others = {name: array for name, array in inputs.items() if name != "x"}
+        y, self._state, tape = self.model.forward_piece(inputs["x"], self._state, **others, training=training)
         return y, tape
 
-    def _cuts(self, x: Array, y: Array, mask: Array | None) -> Iterator[Piece]:
+    def _check_names(self, x: Mapping[str, Array]) -> None:
+        allowed = ("x", "lengths", "resets") if self.outputs == "steps" else ("x", "resets")
+        for name in x:
+            if name not in allowed:
+                why = "has its last steps at other places" if name == "lengths" else "cannot be cut in time"
+                raise ValueError(
+                    f"train.fit: X must have names among {', '.join(allowed)} to be cut into pieces of "
+                    f"bptt={self.length} steps, got {name!r}, which {why}; leave bptt out"
+                )
+
+    def _cuts(self, x: Inputs, y: Array, mask: Array | None) -> Iterator[Piece]:
         """The pieces up to the last one that counts, with weight 0 where there is nothing to learn from."""
-        shape = tuple(getattr(x, "shape", ()))
+        if isinstance(x, Mapping):
+            self._check_names(x)
+        shape = tuple(getattr(x["x"] if isinstance(x, Mapping) else x, "shape", ()))
         if len(shape) < 2:
             raise ValueError(
                 f"train.fit: x must have shape (N, T, …) to be cut into pieces of bptt={self.length} steps, "
@@ -155,15 +174,15 @@ class TruncatedSequences:
             # Counted from the end: the piece with the target has all k steps, the first one what is left.
             starts = sorted({0, *range(steps - length, 0, -length)})
             for start, stop in pairwise(starts):
-                yield Piece(x[:, start:stop], y, mask, 0, "")
-            yield Piece(x[:, starts[-1] :], y, mask, left, _place(starts[-1], steps, steps))
+                yield Piece(_cut(x, start, stop), y, mask, 0, "")
+            yield Piece(_cut(x, starts[-1], steps), y, mask, left, _place(starts[-1], steps, steps))
             return
         along = mask is not None and mask.ndim > 1 and mask.shape[1] != 1  # else the same for every piece
         for start in range(0, steps, length):
             stop = min(start + length, steps)
             target, kept = y[:, start:stop], mask[:, start:stop] if mask is not None and along else mask
             weight = batch_weight(target, kept)
-            yield Piece(x[:, start:stop], target, kept, weight, _place(start, stop, steps))
+            yield Piece(_cut(x, start, stop), target, kept, weight, _place(start, stop, steps))
             left -= weight
             if not left:
                 return
@@ -199,6 +218,18 @@ def make_sequences(model: Module, bptt: int | None) -> Sequences:
             f"train.fit: {type(model).__name__}.piece_outputs must return 'steps' or 'last', got {outputs!r}"
         )
     return TruncatedSequences(model, int(bptt), outputs)
+
+
+def _cut(x: Inputs, start: int, stop: int) -> Inputs:
+    """The steps of a piece; its lengths are the real steps among them."""
+    if not isinstance(x, Mapping):
+        return x[:, start:stop]
+    return {
+        name: np.clip(np.asarray(array) - start, 0, stop - start)
+        if name == "lengths"
+        else array[:, start:stop]
+        for name, array in x.items()
+    }
 
 
 def _place(start: int, stop: int, steps: int) -> str:

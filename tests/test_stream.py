@@ -1,0 +1,132 @@
+"""Models on live streams: blocks of any size give the bits of the whole, states are plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from problems import same_bits
+from rnnfast import models, nn
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CUTS: list[Sequence[int]] = [(1,) * 30, (3, 0, 7, 1, 19), (30,)]
+
+
+def make(kind: str, dtype: Any) -> models.Model:
+    options: dict[str, Any] = {"dtype": dtype, "seed": 3}
+    if kind == "wavenet":
+        return models.WaveNet(3, 8, 2, dilations=(1, 2, 4), blocks=2, **options)
+    if kind == "plain wavenet":
+        return models.WaveNet(3, 8, 2, dilations=(1, 2, 4), activation="relu", **options)
+    if kind == "conv":
+        front = {"channels": 6, "kernel_size": 4, "stride": 2}
+        return models.Seq2Seq(3, 5, 2, 2, cell="gru", conv=front, **options)
+    return models.Seq2Seq(3, 5, 2, 2, cell=kind, layer_norm=None if kind == "gru" else "split", **options)
+
+
+KINDS = ["wavenet", "plain wavenet", "conv", "lstm", "gru", "rnn"]
+
+
+def sequences(dtype: Any) -> Array:
+    return np.random.default_rng(0).standard_normal((4, 30, 3)).astype(dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cuts", CUTS, ids=str)
+def test_blocks_are_the_whole(kind: str, cuts: Sequence[int], variant: str, dtype: type) -> None:
+    model, x = make(kind, dtype), sequences(dtype)
+    stream = model.stream(4)
+    ends = np.cumsum(cuts)
+    parts = [stream.process(x[:, end - size : end]) for size, end in zip(cuts, ends, strict=True)]
+    assert same_bits(np.concatenate(parts, axis=1), model(x))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_is_plain_arrays_that_go_on_elsewhere(kind: str, dtype: type, tmp_path: Any) -> None:
+    model, x = make(kind, dtype), sequences(dtype)
+    stream = model.stream(4)
+    stream.process(x[:, :11])
+    np.savez(tmp_path / "state.npz", **stream.state())
+    expected = stream.process(x[:, 11:])
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
+        saved = dict(file)
+    other = model.stream(4)
+    other.process(x[:, 5:9])  # another past
+    other.load_state(saved)
+    assert same_bits(other.process(x[:, 11:]), expected)
+    other.load_state(saved)  # what was loaded is not what is updated
+    assert same_bits(other.process(x[:, 11:]), expected)
+    stream.reset()
+    first = stream.process(x[:, :11])
+    assert same_bits(first, model.stream(4).process(x[:, :11]))
+
+
+def test_one_output_per_sequence_is_that_of_everything_so_far(dtype: type) -> None:
+    model = models.Seq2Vec(3, 5, 2, cell="lstm", dtype=dtype, seed=0)
+    x, stream = sequences(dtype), model.stream(4)
+    for start in range(0, 30, 10):
+        y = stream.process(x[:, start : start + 10])
+        assert same_bits(y, model(x[:, : start + 10]))
+
+
+def test_a_condition_comes_with_its_block(dtype: type) -> None:
+    model = models.WaveNet(3, 8, 2, dilations=(1, 2), condition_size=2, dtype=dtype, seed=0)
+    x = sequences(dtype)
+    condition = np.random.default_rng(1).standard_normal((4, 30, 2)).astype(dtype)
+    stream = model.stream(4)
+    parts = [stream.process(x[:, t : t + 6], condition=condition[:, t : t + 6]) for t in range(0, 30, 6)]
+    assert same_bits(np.concatenate(parts, axis=1), model.forward(x, condition)[0])
+
+
+def test_modules_in_a_row_are_a_stream(dtype: type) -> None:
+    model = nn.Sequential(
+        nn.Conv1d(3, 6, 2, dilation=3, activation="tanh", dtype=dtype, seed=0),
+        nn.LayerNorm(6, dtype=dtype),
+        nn.Dropout(0.5, seed=0),
+        nn.LSTM(6, 5, dtype=dtype, seed=1),
+        nn.Linear(5, 2, dtype=dtype, seed=2),
+    )
+    x, stream = sequences(dtype), models.Stream(model, 4)
+    parts = [stream.process(x[:, t : t + 7]) for t in range(0, 30, 7)]
+    assert same_bits(np.concatenate(parts, axis=1), model(x))
+    assert set(stream.state()) == {"0.ring", "0.steps", "3.h", "3.c"}
+
+
+def test_what_cannot_stream_says_why() -> None:
+    with pytest.raises(ValueError, match="bidirectional must be False, as one direction starts at the end"):
+        models.Seq2Seq(3, 5, 2, bidirectional=True).stream()
+    with pytest.raises(ValueError, match="pooling"):
+        models.Seq2Vec(3, 5, 2, pooling="mean").stream()
+    with pytest.raises(TypeError, match="Vec2Seq"):
+        models.Vec2Seq(3, 5, 2, 4).stream()
+    with pytest.raises(TypeError, match="EncoderDecoder"):
+        models.EncoderDecoder(5, 5, 4).stream()
+
+    class Own(nn.Module):
+        pass
+
+    with pytest.raises(TypeError, match=r"Own.stream_state: Own has no streaming form"):
+        models.Stream(Own())
+
+
+def test_errors_name_what_is_wrong() -> None:
+    stream = make("wavenet", np.float32).stream(2)
+    with pytest.raises(
+        ValueError, match=r"WaveNet.stream: block must have shape \(N, B, …\) with N=2, got \(3, 5, 3\)"
+    ):
+        stream.process(np.zeros((3, 5, 3), np.float32))
+    with pytest.raises(ValueError, match=r"pass one sequence as block\[None\]"):
+        stream.process(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match=r"WaveNet.stream: batch_size must be 1 or more, got 0"):
+        make("wavenet", np.float32).stream(0)
+    before = stream.state()
+    with pytest.raises(ValueError, match=r"WaveNet.stream: state must have the names"):
+        stream.load_state({})
+    with pytest.raises(
+        ValueError, match=r"state stack.ring must have shape .* and dtype float32, got .*float64"
+    ):
+        stream.load_state({name: array.astype(np.float64) for name, array in before.items()})
+    assert all(same_bits(before[name], array) for name, array in stream.state().items())
