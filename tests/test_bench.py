@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from rnnfast import backend, ops, reference
-from rnnfast.cli.bench import peers
+from rnnfast.cli.bench import peers, timing
 from rnnfast.cli.bench.catalogue import OPTIONS, Option, verdict
 from rnnfast.cli.bench.layers import LayerProblem
 from rnnfast.cli.bench.memory import step_memory
 from rnnfast.cli.bench.problems import SHAPES, Problem, Shape
-from rnnfast.cli.bench.timing import Timing, measure
+from rnnfast.cli.bench.timing import Prepared, Timing, measure
 from rnnfast.cli.main import main
 from rnnfast.nn.masks import CallMasks
 
@@ -62,6 +62,21 @@ def test_contenders_take_turns() -> None:
     assert timings["a"].repeats == timings["b"].repeats >= 5
     assert calls[:4] == ["a", "b", "a", "b"]
     assert calls.index("b", 4) < len(calls) - calls[::-1].index("a")  # not all of a before b
+
+
+def test_the_beginning_of_a_job_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def pass_(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return seconds
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    jobs = {"half": Prepared(lambda: pass_(5.0), lambda begun: pass_(begun / 10)), "whole": lambda: pass_(2)}
+    timings = measure(jobs, 0.001)
+    assert set(timings["half"].rounds) == {0.5}
+    assert set(timings["whole"].rounds) == {2.0}
 
 
 @pytest.mark.parametrize(

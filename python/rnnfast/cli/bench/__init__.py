@@ -1,7 +1,9 @@
 """`rnnfast bench`: checks, then times, side by side in the same run; prints a table, writes --json.
 
-Suites: `kernels` (every cell, beside other libraries) and `options` (each option of a layer, beside the plain
-layer). Not here: arguments (`arguments`), the clock (`timing`), the machine (`machine`).
+Suites: `kernels` (every cell, beside other libraries), `options` (each option of a layer, beside the plain
+layer), `convolution` (WaveNet stacks, convolutions and layer norms, beside other libraries) and `streaming`
+(what a sample costs a WaveNet, beside other receptive fields). Not here: arguments (`arguments`), the clock
+(`timing`), the machine (`machine`).
 """
 
 from __future__ import annotations
@@ -16,10 +18,17 @@ from rnnfast.files import whole_file
 
 from . import machine, peers
 from .arguments import checked, declare
+from .convolution import run as run_convolution
 from .kernels import run as run_kernels
 from .options import run as run_options
+from .streaming import run as run_streaming
 
-_SUITES = {"kernels": run_kernels, "options": run_options}
+_SUITES = {
+    "kernels": run_kernels,
+    "options": run_options,
+    "convolution": run_convolution,
+    "streaming": run_streaming,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from rnnfast import ops
 
 from .catalogue import OPTIONS
+from .convolution_cases import CASES
 from .peers import PEERS
 from .problems import SHAPES
 
 MODES = ("inference", "training")
+# Backward alone is timed where a goal is for it: layer norm.
+CONVOLUTION_MODES = (*MODES, "backward")
+STREAMING_MODES = ("sample", "block", "generate")
 
 
 class Suite(NamedTuple):
     """What a suite takes, and what it takes when nothing is said.
 
     Args:
-        cells: default of --cells.
+        cells: default of --cells; none where the suite has no cells.
         shapes: default of --shapes.
+        known_shapes: choices of --shapes; none where the suite has one shape of its own.
         modes: choices and default of --modes; none where the suite has no modes.
         options: choices and default of --options; none where the suite has no options.
         peers: choices of --against.
@@ -33,14 +38,19 @@ class Suite(NamedTuple):
 
     cells: tuple[str, ...]
     shapes: tuple[str, ...]
+    known_shapes: Mapping[str, Any]
     modes: tuple[str, ...]
     options: tuple[str, ...]
     peers: tuple[str, ...]
 
 
 SUITES = {
-    "kernels": Suite(tuple(ops.cells()), tuple(SHAPES), MODES, (), tuple(PEERS)),
-    "options": Suite(("lstm", "gru", "rnn_tanh"), ("small", "mid", "rl"), (), tuple(OPTIONS), ("torch",)),
+    "kernels": Suite(tuple(ops.cells()), tuple(SHAPES), SHAPES, MODES, (), tuple(PEERS)),
+    "options": Suite(
+        ("lstm", "gru", "rnn_tanh"), ("small", "mid", "rl"), SHAPES, (), tuple(OPTIONS), ("torch",)
+    ),
+    "convolution": Suite((), tuple(CASES), CASES, CONVOLUTION_MODES, (), ("torch",)),
+    "streaming": Suite((), (), {}, STREAMING_MODES, (), ()),
 }
 
 
@@ -72,7 +82,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default="kernels",
         choices=list(SUITES),
         metavar="SUITE",
-        help="kernels: every cell alone; options: each option of a layer against the plain layer",
+        help="kernels: every cell alone; options: each option of a layer against the plain layer; "
+        "convolution: WaveNet stacks, convolutions, layer norm, and the memory of a WaveNet's training step; "
+        "streaming: a WaveNet's cost per sample against its receptive field",
     )
     parser.add_argument("--cells", metavar="C[,C]", help=_defaults("cells"))
     parser.add_argument("--shapes", metavar="S[,S]", help=_defaults("shapes"))
@@ -85,7 +97,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--against",
         metavar="P[,P]",
         help="also time these, where installed: "
-        + "; ".join(f"{name}: {', '.join(suite.peers)}" for name, suite in SUITES.items()),
+        + "; ".join(f"{name}: {', '.join(suite.peers)}" for name, suite in SUITES.items() if suite.peers),
     )
     parser.add_argument(
         "--seconds", type=_seconds, default=1.0, metavar="S", help="time given to each row (default 1)"
@@ -106,8 +118,8 @@ def checked(arguments: argparse.Namespace) -> Request:
         _check_folder(arguments.json)
     request = Request(
         arguments.suite,
-        _names("cells", arguments, suite.cells, ops.cells()),
-        _names("shapes", arguments, suite.shapes, SHAPES),
+        _names("cells", arguments, suite.cells, ops.cells() if suite.cells else ()),
+        _names("shapes", arguments, suite.shapes, suite.known_shapes),
         arguments.shapes is not None,
         _names("modes", arguments, suite.modes, suite.modes),
         _names("options", arguments, suite.options, suite.options),

@@ -13,6 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
 # Largest difference of gradients to those in float64, relative to the largest element of the array.
 _GRADIENT_TOLERANCE = {"float32": 1e-3, "float64": 1e-12}
+# The same between two libraries, which both round.
+_PEER_TOLERANCE = {"float32": 1e-3, "float64": 1e-11}
 
 
 def check_outputs(what: str, y: Array, expected: Array, terms: int) -> float:
@@ -50,3 +52,20 @@ def check_gradients(what: str, pairs: Iterable[tuple[Array, Array]]) -> float:
             raise ArithmeticError(f"bench: gradients of {what} are off by {error:.1e}; not timed")
         worst = max(worst, error)
     return worst
+
+
+def check_peer(what: str, pairs: Iterable[tuple[Array, Array]]) -> None:
+    """Refuse to time a peer that computes something else.
+
+    Args:
+        what: which arrays of which peer, for the error.
+        pairs: ours and theirs.
+
+    Raises:
+        ArithmeticError: if they differ by more than the tolerance of the dtype, relative to the largest
+            element of the array.
+    """
+    for own, theirs in pairs:
+        error = float(np.abs(own - theirs).max() / np.abs(own).max())
+        if not error <= _PEER_TOLERANCE[own.dtype.name]:
+            raise ArithmeticError(f"bench: {what} differ by {error:.1e}; not timed")

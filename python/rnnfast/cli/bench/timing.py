@@ -9,6 +9,19 @@ from typing import Any, NamedTuple
 
 Job = Callable[[], object]
 
+
+class Prepared(NamedTuple):
+    """A job whose beginning is not timed, as the forward pass where backward alone is.
+
+    Args:
+        begin: makes what one call of the work uses up.
+        work: what is timed.
+    """
+
+    begin: Callable[[], Any]
+    work: Callable[[Any], object]
+
+
 # A round of a contender lasts at least this long, so that the clock's own cost disappears.
 SHORT_ROUND = 2e-3
 # Where the wake of a contender (caches, freed memory) costs the next one time: rounds of several calls, so
@@ -59,7 +72,7 @@ class Timing(NamedTuple):
 
 
 def measure(
-    contenders: Mapping[str, Job], seconds: float, shortest_round: float = SHORT_ROUND
+    contenders: Mapping[str, Job | Prepared], seconds: float, shortest_round: float = SHORT_ROUND
 ) -> dict[str, Timing]:
     """Time jobs in turn: A B A B …
 
@@ -83,8 +96,17 @@ def measure(
     return {name: Timing(first[name], tuple(durations)) for name, durations in rounds.items()}
 
 
-def _round(job: Job, calls: int) -> float:
+def _round(job: Job | Prepared, calls: int) -> float:
+    if isinstance(job, Prepared):
+        return sum(_call(job) for _ in range(calls)) / calls
     start = time.perf_counter()
     for _ in range(calls):
         job()
     return (time.perf_counter() - start) / calls
+
+
+def _call(job: Prepared) -> float:
+    begun = job.begin()
+    start = time.perf_counter()
+    job.work(begun)
+    return time.perf_counter() - start
