@@ -302,7 +302,7 @@ def test_nothing_is_written_around_a_result(variant: str, dtype: type) -> None:
     memory = np.full((5, 25, 47), guard, dtype)
     window = (slice(1, 4), slice(1, 24), slice(3, 43))
     _core.wavenet_forward(
-        x=x, condition=condition, packed=own.packed(False), dilations=own.dilations, kernel=3, ring=None,
+        x=x, condition=condition, packed=own.packed(False), dilations=own.steps_back, kernel=3, ring=None,
         position=0, skip=memory[window], inputs=None, gates=None,
     )  # fmt: skip
     assert same_bits(memory[window].copy(), stack.forward(x, condition)[0])

@@ -13,39 +13,24 @@ namespace rnnfast::python {
 namespace {
 
 using Layers = std::vector<std::vector<OptionalArray>>;
-using Dilations = std::vector<index_t>;
 
-// Keeps the dilations to which dims refers.
-struct Sizes {
-  Dilations dilations;
-  api::WaveNetDims dims;
-
-  Sizes(Dilations given, index_t batch, index_t steps, index_t channels, index_t skip_channels,
-        index_t condition, index_t kernel)
-      : dilations(std::move(given)) {
-    if (dilations.empty()) fail("dilations", "must have one or more");
-    if (kernel < 1 || channels < 1 || skip_channels < 1) fail("kernel, channels", "must be 1 or more");
-    for (const index_t dilation : dilations) {
-      if (dilation < 1) fail("dilations", "must be 1 or more");
-    }
-    dims = {batch,
-            steps,
-            channels,
-            skip_channels,
-            condition,
-            kernel,
-            static_cast<index_t>(dilations.size()),
-            dilations.data()};
+api::WaveNetDims dims_of(const py::array& dilations, index_t batch, index_t steps, index_t channels,
+                         index_t skip_channels, index_t condition, index_t kernel) {
+  const std::array<index_t, 1> shape{dilations.size()};
+  const index_t* const own = input<index_t>(dilations, shape, "dilations");  // read where it lies
+  if (shape[0] < 1) fail("dilations", "must have one or more");
+  if (kernel < 1 || channels < 1 || skip_channels < 1) fail("kernel, channels", "must be 1 or more");
+  for (index_t layer = 0; layer < shape[0]; ++layer) {
+    if (own[layer] < 1) fail("dilations", "must be 1 or more");
   }
-  Sizes(const Sizes&) = delete;
-  Sizes& operator=(const Sizes&) = delete;
+  return {batch, steps, channels, skip_channels, condition, kernel, shape[0], own};
+}
 
-  index_t capacity() const {
-    index_t sum = 0;
-    for (index_t layer = 0; layer < dims.layers; ++layer) sum += dims.capacity(layer);
-    return sum;
-  }
-};
+index_t ring_rows(const api::WaveNetDims& dims) {
+  index_t sum = 0;
+  for (index_t layer = 0; layer < dims.layers; ++layer) sum += dims.capacity(layer);
+  return sum;
+}
 
 // U is T for gradients, const T for weights.
 template <class T, class U>
@@ -79,20 +64,20 @@ std::vector<api::WaveNetLayer<U>> read_layers(const Layers& layers, const api::W
   return result;
 }
 
-py::array pack(bool for_backward, const Layers& layers, const Dilations& dilations, index_t condition) {
+py::array pack(bool for_backward, const Layers& layers, const py::array& dilations, index_t condition) {
   if (layers.empty() || layers[0].size() != 7 || !layers[0][0] || !layers[0][5])
     fail("layers", "must have seven arrays each");
   const py::array &weight = *layers[0][0], &skip = *layers[0][5];
   if (weight.ndim() != 3 || skip.ndim() != 2) fail("layers", "must have weights [2C, C, K] and [S, C]");
-  const Sizes sizes(dilations, 0, 0, weight.shape(1), skip.shape(0), condition, weight.shape(2));
+  const api::WaveNetDims dims =
+      dims_of(dilations, 0, 0, weight.shape(1), skip.shape(0), condition, weight.shape(2));
   return by_dtype(weight, "weight", [&](auto zero) -> py::array {
     using T = decltype(zero);
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
-    const std::vector<api::WaveNetLayer<const T>> own = read_layers<T, const T>(layers, sizes.dims);
-    py::array_t<T> packed(sizes.dims.layers * (for_backward ? kernels.backward_packed_size
-                                                            : kernels.forward_packed_size)(sizes.dims));
-    (for_backward ? kernels.pack_backward
-                  : kernels.pack_forward)({sizes.dims, own.data(), packed.mutable_data()});
+    const std::vector<api::WaveNetLayer<const T>> own = read_layers<T, const T>(layers, dims);
+    py::array_t<T> packed(dims.layers *
+                          (for_backward ? kernels.backward_packed_size : kernels.forward_packed_size)(dims));
+    (for_backward ? kernels.pack_backward : kernels.pack_forward)({dims, own.data(), packed.mutable_data()});
     return packed;
   });
 }
@@ -106,28 +91,27 @@ api::WaveNetCall<T> read_call(const api::WaveNetDims& dims, const py::array& x,
           input<T>(packed, std::array<index_t, 1>{dims.layers * packed_size}, "packed")};
 }
 
-Sizes sizes_of(const py::array& x, const OptionalArray& condition, const py::array& skip,
-               const Dilations& dilations, index_t kernel) {
+api::WaveNetDims sizes_of(const py::array& x, const OptionalArray& condition, const py::array& skip,
+                          const py::array& dilations, index_t kernel) {
   if (x.ndim() != 3 || skip.ndim() != 3 || (condition && condition->ndim() != 3))
     fail("x, condition, skip", "must have three axes");
-  return {dilations, x.shape(0), x.shape(1), x.shape(2), skip.shape(2), condition ? condition->shape(2) : 0,
-          kernel};
+  return dims_of(dilations, x.shape(0), x.shape(1), x.shape(2), skip.shape(2),
+                 condition ? condition->shape(2) : 0, kernel);
 }
 
 void forward(const py::array& x, const OptionalArray& condition, const py::array& packed,
-             const Dilations& dilations, index_t kernel, const OptionalArray& ring, std::int64_t position,
+             const py::array& dilations, index_t kernel, const OptionalArray& ring, std::int64_t position,
              const py::array& skip, const OptionalArray& inputs, const OptionalArray& gates) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
-    const Sizes sizes = sizes_of(x, condition, skip, dilations, kernel);
-    const api::WaveNetDims& dims = sizes.dims;
+    const api::WaveNetDims dims = sizes_of(x, condition, skip, dilations, kernel);
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
     if (position < 0) fail("position", "must be 0 or more");
     if (inputs.has_value() != gates.has_value()) fail("inputs, gates", "must be given together");
     using Tape = std::array<index_t, 4>;
     const api::WaveNetForward<T> arguments{
         read_call<T>(dims, x, condition, packed, kernels.forward_packed_size(dims)),
-        output<T>(ring, std::array<index_t, 1>{dims.batch * sizes.capacity() * dims.channels}, "ring"),
+        output<T>(ring, std::array<index_t, 1>{dims.batch * ring_rows(dims) * dims.channels}, "ring"),
         position,
         output_sequence<T>(skip, {dims.batch, dims.steps, dims.skip_channels}, "skip"),
         output<T>(inputs, Tape{dims.layers - 1, dims.batch, dims.steps, dims.channels}, "inputs"),
@@ -139,13 +123,12 @@ void forward(const py::array& x, const OptionalArray& condition, const py::array
 }
 
 void backward(const py::array& x, const OptionalArray& condition, const py::array& packed,
-              const Dilations& dilations, index_t kernel, const py::array& inputs, const py::array& gates,
+              const py::array& dilations, index_t kernel, const py::array& inputs, const py::array& gates,
               const py::array& dskip, const py::array& dx, const OptionalArray& dcondition,
               const Layers& gradients) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
-    const Sizes sizes = sizes_of(x, condition, dskip, dilations, kernel);
-    const api::WaveNetDims& dims = sizes.dims;
+    const api::WaveNetDims dims = sizes_of(x, condition, dskip, dilations, kernel);
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
     const std::vector<api::WaveNetLayer<T>> own = read_layers<T, T>(gradients, dims);
     using Tape = std::array<index_t, 4>;

@@ -165,20 +165,18 @@ def layer_norm_backward(
 ) -> None: ...
 def embedding_forward(*, index: _Array, weight: _Array, y: _Array) -> None: ...
 def embedding_backward(*, index: _Array, ignored: int, dy: _Array, dweight: _Array) -> None: ...
-def batched_product(
-    *, a: _Array, b: _Array, c: _Array, transpose_a: bool, transpose_b: bool
-) -> None: ...
+def batched_product(*, a: _Array, b: _Array, c: _Array, transpose_a: bool, transpose_b: bool) -> None: ...
 def softmax_forward(*, scores: _Array, lengths: _Array | None, probabilities: _Array) -> None: ...
 def softmax_backward(*, probabilities: _Array, dprobabilities: _Array, dscores: _Array) -> None: ...
 def wavenet_pack(
-    *, for_backward: bool, layers: Sequence[Sequence[_Array | None]], dilations: Sequence[int], condition: int
+    *, for_backward: bool, layers: Sequence[Sequence[_Array | None]], dilations: _Array, condition: int
 ) -> _Array: ...
 def wavenet_forward(
     *,
     x: _Array,
     condition: _Array | None,
     packed: _Array,
-    dilations: Sequence[int],
+    dilations: _Array,
     kernel: int,
     ring: _Array | None,
     position: int,
@@ -191,7 +189,7 @@ def wavenet_backward(
     x: _Array,
     condition: _Array | None,
     packed: _Array,
-    dilations: Sequence[int],
+    dilations: _Array,
     kernel: int,
     inputs: _Array,
     gates: _Array,

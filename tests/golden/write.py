@@ -25,6 +25,11 @@ def sequences(*shape: int, dtype: type = np.float32) -> dict[str, Array]:
     return {"x": np.random.default_rng(5).standard_normal(shape).astype(dtype)}
 
 
+TRANSLATION = {
+    "source": np.arange(10).reshape(2, 5) % 6,
+    "target": np.arange(6).reshape(2, 3) % 5,
+    "lengths": np.array([5, 3]),
+}
 CONV = {"channels": 4, "kernel_size": 3, "stride": 2, "dilation": 1}
 
 # By name: a model, and its inputs. The "format1" ones were written before conv and pooling were there.
@@ -73,6 +78,40 @@ CASES: dict[str, tuple[Callable[[], models.Model], dict[str, Array]]] = {
         sequences(3, 3),
     ),
     "vec2seq.safetensors": (lambda: models.Vec2Seq(3, 4, 2, 4, mode="state", seed=12), sequences(3, 3)),
+    "wavenet.npz": (
+        lambda: models.WaveNet(
+            3, 4, 2, dilations=(1, 2), blocks=2, skip_channels=5, condition_size=2, dtype=np.float64, seed=13
+        ),
+        {**sequences(2, 9, 3, dtype=np.float64), "condition": np.full((2, 2), 0.5)},
+    ),
+    "wavenet-relu-tokens.npz": (
+        lambda: models.WaveNet(5, 4, 5, kernel_size=3, activation="relu", tokens=True, seed=14),
+        {"x": np.arange(12).reshape(2, 6) % 5},
+    ),
+    "encoder-decoder.npz": (lambda: models.EncoderDecoder(6, 5, 4, end_token=0, seed=15), TRANSLATION),
+    "encoder-decoder-luong.npz": (
+        lambda: models.EncoderDecoder(
+            6,
+            5,
+            4,
+            2,
+            cell="lstm",
+            embedding_size=3,
+            attention="luong",
+            bidirectional=True,
+            start_token=1,
+            end_token=0,
+            dropout=0.25,
+            seed=16,
+        ),
+        TRANSLATION,
+    ),
+    "encoder-decoder-bahdanau-values.npz": (
+        lambda: models.EncoderDecoder(
+            3, 2, 4, attention="bahdanau", source="values", target="values", conv=CONV, seed=17
+        ),
+        {"source": sequences(2, 9, 3)["x"], "target": sequences(2, 4, 2)["x"]},
+    ),
 }
 
 

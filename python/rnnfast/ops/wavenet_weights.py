@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from rnnfast import _core
 
 from .arrays import Array, check_array, check_float, contiguous, shape_of
@@ -40,6 +42,7 @@ class WaveNetWeights:
     layers: Sequence[Layer]
     dilations: Sequence[int]
     condition_size: int = 0
+    steps_back: Array = field(init=False, repr=False)
     _packed: dict[tuple[str, bool], Array] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,7 +82,8 @@ class WaveNetWeights:
                 arrays.append(array)
             checked.append(tuple(arrays))
         self.layers = tuple(checked)
-        self.dilations = tuple(int(dilation) for dilation in self.dilations)
+        # An array, which kernels read where it lies.
+        self.steps_back = np.asarray(self.dilations, np.int64)
 
     @property
     def weight(self) -> Array:
@@ -117,7 +121,7 @@ class WaveNetWeights:
             self._packed[key] = _core.wavenet_pack(
                 for_backward=for_backward,
                 layers=self.layers,
-                dilations=self.dilations,
+                dilations=self.steps_back,
                 condition=self.condition_size,
             )
         return self._packed[key]
