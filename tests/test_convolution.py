@@ -40,6 +40,8 @@ STACKS: list[tuple[int, int, int, int, int, tuple[int, ...], int]] = [
     (1, 200, 3, 2, 2, (1, 64), 1),
     (70, 3, 6, 5, 2, (2, 1), 0),
 ]
+# More rows than go through the layers together: gradients of weights go on from group to group of samples.
+GROUPS = (5, 600, 2, 3, 2, (1, 2), 1)
 ACTIVATIONS = [None, "relu", "tanh", "sigmoid"]
 
 
@@ -162,7 +164,7 @@ def test_convolution_gradients(sizes: Any, activation: str | None, variant: str)
     check_module(make_convolution(sizes, np.float64, activation), inputs_of(sizes, np.float64)[0])
 
 
-@pytest.mark.parametrize("sizes", STACKS, ids=str)
+@pytest.mark.parametrize("sizes", [*STACKS, GROUPS], ids=str)
 def test_stack_gradients(sizes: Any, variant: str) -> None:
     check_module(make_stack(sizes, np.float64), *inputs_of(sizes, np.float64))
 

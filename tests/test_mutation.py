@@ -1,8 +1,10 @@
-"""The suite proven: with any one fault in a gradient of any cell, the gradient check fails.
+"""The suite proven: with any one fault in a gradient of any cell, or of a layer without recurrence, the
+gradient check fails.
 
 Every assignment of every function called `…gradient` in csrc/cells is negated and
 dropped in turn, and every operator in it is exchanged. Each fault is compiled into the scalar variant of a
-copy of the core, a few seconds each: run this file with ``pytest -m mutation``.
+copy of the core, a few seconds each: run this file with ``pytest -m mutation``. The faults of the other
+layers are listed one by one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ CELLS = ROOT / "csrc" / "cells"
 EXCHANGED = {" + ": " - ", " - ": " + ", " * ": " + "}
 VARIANTS = {"SCALAR": [], "AVX2": ["-mavx2", "-mfma"]}
 VARIANTS["AVX512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
+PARTS = ("variant", "sequence_layers")  # the files of csrc/cpu that make up a variant
+CELL_TESTS = "test_recurrent_backward.py"
+LAYER_TESTS = "test_convolution.py test_rows.py"
 
 pytestmark = [
     pytest.mark.mutation,
@@ -86,6 +91,48 @@ def faults() -> Iterator[Fault]:
                     yield Fault(path.name, at, at + 3, other, f"{line} {match.start()}{other}")
 
 
+# (file in csrc/kernels, what stands there, what is put in its place)
+LAYER_FAULTS = [
+    ("conv1d_backward.hpp", "t - dims.first - k * dims.dilation", "t - dims.first + k * dims.dilation"),
+    ("conv1d_backward.hpp", "dims.first + k * dims.dilation);", "dims.first);"),
+    ("conv1d_backward.hpp", "residue + walk.t * dims.stride", "residue + walk.t"),
+    ("conv1d_backward.hpp", "column_sums<T>(dims.outputs, rows,", "column_sums<T>(dims.outputs, rows - 1,"),
+    ("layer_activation.hpp", "dy * (one - y * y)", "dy * (one + y * y)"),
+    ("layer_activation.hpp", "dy * (y * (one - y))", "dy * y"),
+    ("layer_activation.hpp", "where_positive(y, dy)", "dy"),
+    ("layer_norm.hpp", "gradient - fma(normalised, slope_, mean_)", "gradient - mean_"),
+    ("layer_norm.hpp", "gradient - fma(normalised, slope_, mean_)", "gradient - normalised * slope_"),
+    (
+        "layer_norm_rows.hpp",
+        "norm[r].add(place, gradient * gamma, value)",
+        "norm[r].add(place, gradient, value)",
+    ),
+    ("layer_norm_rows.hpp", "fma(gradient, value, gamma_sum)", "gamma_sum + gradient"),
+    ("layer_norm_rows.hpp", "beta_sum + gradient", "beta_sum - gradient"),
+    ("attention.hpp", "(load_up_to(dp + key, left) - mean)", "load_up_to(dp + key, left)"),
+    ("wavenet_backward.hpp", "dz * (g * (one - f * f))", "dz * g"),
+    ("wavenet_backward.hpp", "dz * (z * (one - g))", "dz * (z * g)"),
+    (
+        "wavenet_backward.hpp",
+        "if (!layer.last) scratch.operands[operands++]",
+        "if (false) scratch.operands[operands++]",
+    ),
+    ("wavenet_backward.hpp", "carried == nullptr", "true"),
+    (
+        "wavenet_backward.hpp",
+        "walk.t + (dims.kernel - 1 - k) * layer.dilation",
+        "walk.t + k * layer.dilation",
+    ),
+    ("wavenet_backward.hpp", "walk.t - (dims.kernel - 1 - k) * layer.dilation", "walk.t - layer.dilation"),
+    ("wavenet_backward.hpp", "return layer.last ? V::zero()", "return true ? V::zero()"),
+    (
+        "wavenet_backward.hpp",
+        "channels, rows, dnext, gradients.bias_residual",
+        "channels, rows, z, gradients.bias_residual",
+    ),
+    ("wavenet_backward.hpp", "n == 0 ? Sums::kFresh : Sums::kContinued", "Sums::kFresh"),
+]
+
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}
 FAULTS = list(faults())
 
@@ -106,7 +153,7 @@ class Build:
         self.flags = ["-std=c++20", "-O0", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"]
         self.flags += [f"-I{include}" for include in includes]
         self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
-        self.objects = [self.compile_variant(name) for name in VARIANTS]
+        self.objects = [self.compile_variant(name, part) for name in VARIANTS for part in PARTS]
         for path in sorted(self.source.rglob("*.cpp")):
             if path.parent.name not in ("cpu", "cuda"):
                 self.objects.append(self.compile(path, path.stem, []))
@@ -117,12 +164,12 @@ class Build:
         subprocess.run(command, check=True)
         return target
 
-    def compile_variant(self, name: str) -> Path:
+    def compile_variant(self, name: str, part: str) -> Path:
         flags = [f"-DRNNFAST_ISA_{name}", *VARIANTS[name]]
-        return self.compile(self.source / "cpu" / "variant.cpp", f"variant_{name}", flags)
+        return self.compile(self.source / "cpu" / f"{part}.cpp", f"{part}_{name}", flags)
 
-    def gradient_check(self) -> subprocess.CompletedProcess[str]:
-        """The gradient checks of the suite on the scalar variant of this build."""
+    def gradient_check(self, tests: str = CELL_TESTS) -> subprocess.CompletedProcess[str]:
+        """The gradient checks of some test files on the scalar variant of this build."""
         extension = self.package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
         objects = [str(path) for path in self.objects]
         subprocess.run(["g++", "-shared", "-pthread", *objects, "-o", str(extension)], check=True)
@@ -130,11 +177,8 @@ class Build:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "RNNFAST_ISA": "scalar"}
         # -S: a development install would lead back to its own core.
         command = [sys.executable, "-S", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=line"]
-        command += [
-            "-k",
-            "central_differences and scalar",
-            str(ROOT / "tests" / "test_recurrent_backward.py"),
-        ]
+        command += ["-k", "(central_differences or gradient) and scalar"]
+        command += [str(ROOT / "tests" / name) for name in tests.split()]
         return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
@@ -159,7 +203,20 @@ def test_a_fault_is_noticed(build: Build, fault: Fault) -> None:
     for path, source in SOURCES.items():
         changed = source[: fault.begin] + fault.text + source[fault.end :]
         (build.source / "cells" / path.name).write_text(changed if path.name == fault.file else source)
-    build.compile_variant("SCALAR")
+    build.compile_variant("SCALAR", "variant")
     done = build.gradient_check()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "AssertionError" in done.stdout
+
+
+@pytest.mark.parametrize(("file", "old", "new"), LAYER_FAULTS, ids=str)
+def test_a_fault_of_a_layer_is_noticed(build: Build, file: str, old: str, new: str) -> None:
+    path = build.source / "kernels" / file
+    source = path.read_text()
+    assert source.count(old) == 1
+    path.write_text(source.replace(old, new))
+    build.compile_variant("SCALAR", "sequence_layers")
+    done = build.gradient_check(LAYER_TESTS)
+    path.write_text(source)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError" in done.stdout
