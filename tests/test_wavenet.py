@@ -24,6 +24,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"activation": "relu", "tokens": True},
     {"tokens": True, "condition_size": 2},
 ]
+CONV = {"channels": 4, "kernel_size": 3, "stride": 2, "activation": "tanh"}
 
 
 def make(options: Mapping[str, Any], dtype: Any = np.float64, outputs: int = 3) -> models.WaveNet:
@@ -49,7 +50,7 @@ def inputs(model: models.WaveNet, dtype: Any = np.float64, steps: int = 12) -> d
     return found
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", [*OPTIONS, {"conv": CONV}, {"conv": CONV, "activation": "relu"}], ids=str)
 def test_gradients_are_central_differences(options: dict[str, Any]) -> None:
     model = make(options)
     given = inputs(model)
@@ -148,6 +149,26 @@ def test_a_saved_model_comes_back(tmp_path: Path, suffix: str, options: dict[str
     assert loaded.arguments == model.arguments
     given = inputs(model, np.float32)
     assert same_bits(loaded.forward(**given)[0], model.forward(**given)[0])
+
+
+def test_a_convolution_in_front(dtype: type, tmp_path: Path) -> None:
+    for options in ({}, {"activation": "relu"}):
+        model = make({**options, "conv": CONV}, dtype)
+        x = inputs(model, dtype, steps=31)["x"]
+        y = model(x)
+        assert y.shape == (2, 15, 3)
+        assert model.receptive_field == 3 + 2 * 7
+        stream = model.stream(2)
+        parts = [stream.process(x[:, t : t + 4]) for t in range(0, 31, 4)]
+        assert same_bits(np.concatenate(parts, axis=1), y)
+        model.save(tmp_path / "model.npz")
+        assert same_bits(rnnfast.load(tmp_path / "model.npz")(x), y)
+        with pytest.raises(ValueError, match=r"WaveNet.generate: conv must be None"):
+            model.generate(3)
+        with pytest.raises(ValueError, match="x must have T of 3 or more steps"):
+            model(x[:, :2])
+    with pytest.raises(ValueError, match="WaveNet: conv must be None with tokens=True"):
+        make({"tokens": True, "conv": CONV})
 
 
 def test_it_learns_a_delay() -> None:

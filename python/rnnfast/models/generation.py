@@ -56,6 +56,10 @@ def generate(
     """See :meth:`rnnfast.models.WaveNet.generate`."""
     operation = f"{type(model).__name__}.generate"
     steps = check_size(operation, "steps", steps, minimum=0)
+    if model.conv is not None:
+        raise ValueError(
+            f"{operation}: conv must be None, as outputs then are fewer than the inputs they become"
+        )
     temperature = check_finite(operation, "temperature", temperature)
     if temperature < 0:
         raise ValueError(f"{operation}: temperature must be 0 or above, got {temperature}")

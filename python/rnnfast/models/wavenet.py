@@ -13,6 +13,7 @@ from ..nn import Conv1d, Embedding, Linear, Sequential, Tape, WaveNetStack
 from ..nn.arguments import check_flag, check_size
 from ..nn.parameter import Array
 from ..nn.streaming import joined_state, part_of
+from .front import check_conv, make_conv
 from .generation import Sampler, generate
 from .model import Model, as_json
 
@@ -35,6 +36,8 @@ class WaveNet(Model):
         skip_channels: S, features between stack and output, gated alone; None for C.
         condition_size: Q, features of a condition per step or per sequence, gated alone; 0 for none.
         tokens: whether x holds ints in 0 … I − 1 instead of features.
+        conv: a strided convolution in front that shortens the sequences, see :class:`rnnfast.models.Seq2Seq`;
+            None for none. Not with tokens.
         dtype: float32 or float64.
         seed: seed of the initial weights, None for a fresh one.
 
@@ -66,6 +69,7 @@ class WaveNet(Model):
         skip_channels: int | None = None,
         condition_size: int = 0,
         tokens: bool = False,
+        conv: dict[str, Any] | None = None,
         dtype: Any = np.float32,
         seed: int | None = None,
     ) -> None:
@@ -86,13 +90,18 @@ class WaveNet(Model):
         self.gated = activation == "gated"
         self.tokens = check_flag(name, "tokens", tokens)
         every = tuple(dilations) * blocks
-        seeds = child_seeds(seed, 4 + len(every))
+        seeds = child_seeds(seed, 5 + len(every))
         options: dict[str, Any] = {"dtype": dtype}
+        settings = check_conv(name, conv)
+        if settings is not None and self.tokens:
+            raise ValueError(f"{name}: conv must be None with tokens=True, as it reads features, got {conv}")
+        self.conv = None if settings is None else make_conv(settings, self.input_size, dtype, seeds[4])
+        width = self.input_size if settings is None else int(settings["channels"])
         self.input: Embedding | Linear | None = None
         if self.tokens:
             self.input = Embedding(self.input_size, self.channels, seed=seeds[0], **options)
         elif self.gated:
-            self.input = Linear(self.input_size, self.channels, seed=seeds[0], **options)
+            self.input = Linear(width, self.channels, seed=seeds[0], **options)
         if self.gated:
             self.stack = WaveNetStack(
                 self.channels,
@@ -107,11 +116,11 @@ class WaveNet(Model):
             self.hidden = Conv1d(skip, skip, 1, activation="relu", seed=seeds[2], **options)
             self.head = Linear(skip, self.output_size, seed=seeds[3], **options)
         else:
-            inputs = [self.channels if self.tokens else self.input_size, *[self.channels] * (len(every) - 1)]
+            inputs = [self.channels if self.tokens else width, *[self.channels] * (len(every) - 1)]
             self.convolutions = Sequential(
                 *(
                     Conv1d(size, self.channels, kernel_size, dilation=d, activation="relu", seed=s, **options)
-                    for size, d, s in zip(inputs, every, seeds[4:], strict=True)
+                    for size, d, s in zip(inputs, every, seeds[5:], strict=True)
                 )
             )
             self.head = Linear(self.channels, self.output_size, seed=seeds[3], **options)
@@ -129,13 +138,17 @@ class WaveNet(Model):
             "tokens": self.tokens,
             "dtype": self.dtype.name,
         }
+        if settings is not None:
+            self.arguments["conv"] = settings
         self._steps: int = 1 + (int(kernel_size) - 1) * sum(every)
         self.flatten()
 
     @property
     def receptive_field(self) -> int:
-        """1 + Σ (K − 1) d: steps of x that one step of y depends on."""
-        return self._steps
+        """1 + Σ (K − 1) d: steps of x that one step of y depends on; with `conv` as many as these reach."""
+        if self.conv is None:
+            return self._steps
+        return self.conv.receptive_field + (self._steps - 1) * self.conv.stride
 
     def forward(
         self, x: Array, condition: Array | None = None, *, training: bool = True
@@ -148,26 +161,30 @@ class WaveNet(Model):
             training: False keeps no tape.
 
         Returns:
-            (y, tape): y of shape (N, T, O).
+            (y, tape): y of shape (N, T, O); with `conv` of the steps that it leaves.
 
         Raises:
             TypeError: if an array has another dtype than the model.
-            ValueError: if one has another shape, or a token is out of range.
+            ValueError: if one has another shape, a token is out of range, or the sequences are too short for
+                `conv`.
         """
-        inputs, input_tape = x, None
+        inputs, conv_tape, input_tape = self._checked(x), None, None
+        if self.conv is not None:
+            inputs, conv_tape = self.conv.forward(inputs, training=training)
         if self.input is not None:
-            inputs, input_tape = self.input.forward(self._checked(x), training=training)
+            inputs, input_tape = self.input.forward(inputs, training=training)
         if not self.gated:
             if condition is not None:
                 raise ValueError("WaveNet.forward: condition must be None with activation='relu'")
             hidden, layers_tape = self.convolutions.forward(inputs, training=training)
             y, head_tape = self.head.forward(hidden, training=training)
-            return y, Tape(self, (input_tape, layers_tape, None, head_tape)) if training else None
+            plain = (conv_tape, input_tape, layers_tape, None, head_tape)
+            return y, Tape(self, plain) if training else None
         skip, layers_tape = self.stack.forward(inputs, condition, training=training)
         rectified = ops.activation("relu", skip)
         hidden, hidden_tape = self.hidden.forward(rectified, training=training)
         y, head_tape = self.head.forward(hidden, training=training)
-        kept = (input_tape, layers_tape, (rectified, hidden_tape), head_tape)
+        kept = (conv_tape, input_tape, layers_tape, (rectified, hidden_tape), head_tape)
         return y, Tape(self, kept) if training else None
 
     def _checked(self, x: Array) -> Array:
@@ -179,7 +196,7 @@ class WaveNet(Model):
 
     def backward_with_condition(self, tape: Tape | None, dy: Array) -> tuple[Array, Array | None]:
         """As `backward`; returns the gradient of the condition too, like the condition."""
-        input_tape, layers_tape, middle, head_tape = self._read(tape)
+        conv_tape, input_tape, layers_tape, middle, head_tape = self._read(tape)
         dhidden = self.head.backward(head_tape, dy)
         self._close(tape)
         dcondition = None
@@ -189,7 +206,9 @@ class WaveNet(Model):
             rectified, hidden_tape = middle
             dskip = self.hidden.backward(hidden_tape, dhidden) * (rectified > 0)
             dx, dcondition = self.stack.backward_with_condition(layers_tape, dskip)
-        return (dx if self.input is None else self.input.backward(input_tape, dx)), dcondition
+        if self.input is not None:
+            dx = self.input.backward(input_tape, dx)
+        return (dx if self.conv is None else self.conv.backward(conv_tape, dx)), dcondition
 
     def backward(self, tape: Tape | None, dy: Array) -> Array:
         """Add the gradients of all parameters; return dx.
@@ -206,12 +225,16 @@ class WaveNet(Model):
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """What the layers remember; see :class:`Stream`."""
         layers = ("stack", self.stack) if self.gated else ("convolutions", self.convolutions)
-        return joined_state([layers], batch_size)
+        front = [] if self.conv is None else [("conv", self.conv)]
+        return joined_state([*front, layers], batch_size)
 
     def stream_process(self, x: Array, state: dict[str, Array], condition: Array | None = None) -> Array:
         """One block; see :class:`Stream`."""
+        x = self._checked(x)
+        if self.conv is not None:
+            x = self.conv.stream_process(x, part_of(state, "conv"))
         if self.input is not None:
-            x = self.input.stream_process(self._checked(x), {})
+            x = self.input.stream_process(x, {})
         if not self.gated:
             x = self.convolutions.stream_process(x, part_of(state, "convolutions"))
         else:
