@@ -156,7 +156,11 @@ def check_module(module: Any, x: Array, condition: Array | None = None) -> None:
     check_gradients(outputs, (dy,), inputs, gradients)
 
 
-@pytest.mark.parametrize("sizes", CONVOLUTIONS, ids=str)
+# More rows than the weight gradient lists at once.
+LONG = (2, 700, 2, 3, 2, 1, 1, "causal")
+
+
+@pytest.mark.parametrize("sizes", [*CONVOLUTIONS, LONG], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_convolution_gradients(sizes: Any, activation: str | None, variant: str) -> None:
     if sizes[0] == 1 and activation == "relu":
@@ -232,6 +236,14 @@ def test_a_sample_does_not_depend_on_its_batch(variant: str, dtype: type) -> Non
         for n in (0, sizes[0] - 1):
             own = [a[n : n + 1] for a in (x, condition) if a is not None]
             assert same_bits(module.forward(*own, training=False)[0], y[n : n + 1])
+            dy = np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype)
+            whole = gradients_of(module, x, condition, dy)
+            part = gradients_of(
+                module, *(None if a is None else a[n : n + 1] for a in (x, condition)), dy[n : n + 1]
+            )
+            assert all(
+                same_bits(whole[key][n : n + 1], part[key]) for key in ("x", "condition") if key in part
+            )
         x = x.copy()
         x[0] = np.nan  # a bad sample stays alone
         bad = module.forward(*(a for a in (x, condition) if a is not None), training=False)[0]
@@ -393,3 +405,49 @@ def test_errors_name_what_is_wrong() -> None:
         ValueError, match=r"WaveNetStack: dilations must be a tuple of one or more ints, got \(\)"
     ):
         nn.WaveNetStack(3, dilations=())
+
+
+def test_a_held_view_of_another_parameter_costs_nothing(dtype: type) -> None:
+    model = nn.Sequential(make_convolution(CONVOLUTIONS[0], dtype), nn.Linear(5, 2, dtype=dtype, seed=0))
+    model.flatten()
+    layer: Any = model[0]
+    packed = layer._weights()
+    held = model[1].weight.data  # type: ignore[attr-defined]
+    assert layer._weights() is packed
+    own = layer.weight.data
+    assert layer._weights() is not packed
+    own[...] = 0
+    assert not np.array_equal(layer._weights().weight, packed.weight)
+    del held, own
+    assert layer._weights() is layer._weights()
+
+
+def test_a_parameter_put_in_anothers_place_is_used(dtype: type) -> None:
+    for module, sizes in (modules(dtype)[0], modules(dtype)[-3]):
+        x, condition = inputs_of(sizes, dtype)
+        given = [a for a in (x, condition) if a is not None]
+        before = module.forward(*given)[0]
+        name = next(name for name, _ in module.named_parameters())
+        setattr(module, name, nn.Parameter(2 * getattr(module, name).value))
+        assert not np.array_equal(module.forward(*given)[0], before)
+        module.zero_grad()
+        y, tape = module.forward(*given)
+        module.backward(tape, y)
+        assert getattr(module, name).grad.any()
+
+
+def test_open_tapes_keep_their_weights(dtype: type) -> None:
+    cases: list[tuple[Any, Array]] = [
+        (make_convolution(CONVOLUTIONS[0], dtype), inputs_of(CONVOLUTIONS[0], dtype)[0]),
+        (make_stack(STACKS[3], dtype), inputs_of(STACKS[3], dtype)[0]),
+        (nn.LayerNorm(3, dtype=dtype), inputs_of(CONVOLUTIONS[0], dtype)[0]),
+        (nn.Linear(3, 4, dtype=dtype, seed=0), inputs_of(CONVOLUTIONS[0], dtype)[0]),
+    ]
+    for module, x in cases:
+        y, first = module.forward(x)
+        dy = np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype)
+        expected = module.backward(first, dy)
+        _, tape = module.forward(x)
+        for parameter in module.parameters():
+            parameter.data *= 3
+        assert same_bits(module.backward(tape, dy), expected)

@@ -13,7 +13,7 @@ import rnnfast
 from gradcheck import check_gradients
 from problems import same_bits
 from rnnfast import losses, models, nn, optim, train
-from rnnfast.models.generation import draw_tokens
+from rnnfast.models.decoding import at_temperature, uniforms
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OPTIONS: list[dict[str, Any]] = [
@@ -102,11 +102,12 @@ def test_generation_is_naive_recomputation(options: dict[str, Any], variant: str
     given = inputs(model, dtype, steps=6)
     condition = given.get("condition")
     held = None if condition is None else condition[:, 0]
-    drawn = model.generate(20, prime=given["x"], condition=held, seed=7, temperature=0.8)
-    sequence, random = given["x"], rnnfast.init.generator(7)
-    for _ in range(20):
+    temperature = 0.8 if model.tokens else 1.0
+    drawn = model.generate(20, prime=given["x"], condition=held, seed=7, temperature=temperature)
+    sequence, choose = given["x"], at_temperature(0.8, uniforms(7, 2, 20))
+    for step in range(20):
         y = model(sequence) if held is None else model.forward(sequence, held, training=False)[0]
-        following = draw_tokens(y[:, -1], 0.8, random) if model.tokens else y[:, -1]
+        following = choose(y[:, -1], step) if model.tokens else y[:, -1]
         sequence = np.concatenate([sequence, following[:, None]], axis=1)
     assert same_bits(drawn, np.ascontiguousarray(sequence[:, 6:]))
 
@@ -129,13 +130,13 @@ def test_generation_options() -> None:
     assert steps == [1, 2, 3, 4]
 
 
-def test_tokens_are_drawn_by_their_probabilities() -> None:
-    logits = np.log(np.array([[0.5, 0.25, 0.25]], np.float32)).repeat(20000, axis=0)
-    random = rnnfast.init.generator(0)
-    drawn = np.bincount(draw_tokens(logits, 1.0, random), minlength=3) / 20000
-    assert np.abs(drawn - [0.5, 0.25, 0.25]).max() < 0.015
-    sharp = np.bincount(draw_tokens(logits, 0.5, random), minlength=3) / 20000
-    assert np.abs(sharp - np.array([4, 1, 1]) / 6).max() < 0.015
+def test_draws_do_not_depend_on_the_batch() -> None:
+    model = make({"tokens": True}, np.float32)
+    alone = model.generate(20, seed=3)
+    assert same_bits(model.generate(20, seed=3, batch_size=3)[:1], alone)
+    assert len(np.unique(model.generate(20, seed=3, batch_size=8), axis=0)) == 8
+    prime = np.zeros((1, 1), np.int8)  # narrower than what is drawn
+    assert same_bits(model.generate(20, seed=3, prime=prime), alone)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -212,23 +213,62 @@ def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
 
 def test_errors_name_what_is_wrong() -> None:
     model = make({}, np.float32)
-    with pytest.raises(ValueError, match=r"WaveNet.forward: x must have shape \(N, T, 3\), got \(4, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"WaveNet.forward: x must have shape \(N, T, input_size\) = .*, got \(4, 3\)"
+    ):
         model(np.zeros((4, 3), np.float32))
     with pytest.raises(ValueError, match=r"WaveNet.generate: temperature must be 0 or above, got -1"):
         model.generate(3, temperature=-1)
+    with pytest.raises(ValueError, match=r"temperature must be 1 where no token is drawn from logits, got 2"):
+        model.generate(3, temperature=2)
+    with pytest.raises(ValueError, match=r"batch_size must be left out with a prime, which has N=2, got 5"):
+        model.generate(3, prime=np.zeros((2, 1, 3), np.float32), batch_size=5)
+    with pytest.raises(ValueError, match=r"prime must be an array, shape \(N, P, 3\).*got list"):
+        model.generate(3, prime=[[1, 2, 3]])  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"WaveNet.forward: x must have shape .* = \(\*, \*, 3\), got \(2, 5, 4\)"
+    ):
+        model(np.zeros((2, 5, 4), np.float32))
+    plain = make({"activation": "relu"}, np.float32)
+    for call in (
+        lambda: plain.stream(1).process(np.zeros((1, 2, 3), np.float32), condition=np.zeros((1, 2, 1))),
+        lambda: plain.generate(2, condition=np.zeros((1, 1), np.float32)),
+    ):
+        with pytest.raises(ValueError, match="condition must be None with activation='relu'"):
+            call()
+    with pytest.raises(ValueError, match=r"output_size=9 is above input_size=3, as not every token drawn"):
+        models.WaveNet(3, 4, 9, tokens=True, seed=0).generate(3)
     with pytest.raises(ValueError, match=r"sampler must be given where output_size=1 is not input_size=3"):
         make({}, outputs=1).generate(3)
-    with pytest.raises(
-        ValueError, match=r"prime must have shape \(N, P, 3\) with P of 1 or more, got \(2, 0, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"prime must be .*\(N, P, 3\) with P of 1 or more, got \(2, 0, 3\)"):
         model.generate(3, prime=np.zeros((2, 0, 3), np.float32))
     tokens = make({"tokens": True}, np.float32)
     with pytest.raises(ValueError, match=r"index must be in 0 … 2, got 3 at \(0, 1\)"):
         tokens(np.array([[0, 3]]))
-    with pytest.raises(ValueError, match=r"prime must have ints of shape \(N, P\)"):
+    with pytest.raises(ValueError, match=r"prime must be an array, ints of shape \(N, P\)"):
         tokens.generate(3, prime=np.zeros((2, 1, 3), np.int64))
     conditioned = make({"condition_size": 2}, np.float32)
     with pytest.raises(
         ValueError, match=r"condition must have shape .* with P \+ steps = 4, got \(1, 3, 2\)"
     ):
         conditioned.generate(3, condition=np.zeros((1, 3, 2), np.float32))
+
+
+def test_a_block_that_is_refused_changes_nothing() -> None:
+    model = models.WaveNet(3, 4, 2, dilations=(1, 2), condition_size=2, conv=CONV, seed=0)
+    stream, x = model.stream(1), np.ones((1, 9, 3), np.float32)
+    before = stream.state()
+    for condition in (None, np.ones((1, 9, 2), np.float32), np.ones((1, 4, 3), np.float32)):
+        given = {} if condition is None else {"condition": condition}
+        with pytest.raises((TypeError, ValueError), match=r"WaveNet.stream_process: condition must"):
+            stream.process(x, **given)
+    assert all(same_bits(before[name], array) for name, array in stream.state().items())
+    assert stream.process(x, condition=np.ones((1, 4, 2), np.float32)).shape == (1, 4, 2)
+
+
+def test_the_weights_of_a_seed_stay() -> None:
+    """A convolution in front, or another class beside it, must not change what a seed gives."""
+    plain = models.WaveNet(4, 4, 2, activation="relu", seed=0)
+    front = models.WaveNet(3, 4, 2, activation="relu", conv=CONV, seed=0)
+    own, other = plain.state_dict(), front.state_dict()
+    assert all(same_bits(own[name], other[name]) for name in own)

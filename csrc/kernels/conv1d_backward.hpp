@@ -16,10 +16,13 @@ class Conv1dBackwardPass {
   using Product = ColumnProduct<T>;
   using Part = typename GatheredRows<T>::Part;
 
+  // Rows whose places are listed at once: the table stays small, however long the sequences are.
+  static constexpr index_t kTableRows = 1024;
+
   struct Buffers {
     T* zeros;              // a row of either side
     T* gradient;           // [N * steps_out, O]: v, with an activation
-    const T** table;       // [kernel + 1, N * steps_out]: rows of every tap, then those of v
+    const T** table;       // [kernel + 1, kTableRows]: rows of every tap, then those of v
     Part* parts;           // [kernel]
     Operand<T>* operands;  // [kernel] of every thread
     const T** rows;        // [kernel, kRowBlock] of every thread
@@ -31,7 +34,7 @@ class Conv1dBackwardPass {
     Buffers b{};
     b.zeros = arena.take(dims.inputs > dims.outputs ? dims.inputs : dims.outputs);
     b.gradient = arena.take(dims.activation == api::Activation::kNone ? 0 : rows * dims.outputs);
-    b.table = arena.template take_as<const T*>((dims.kernel + 1) * rows);
+    b.table = arena.template take_as<const T*>((dims.kernel + 1) * kTableRows);
     b.parts = arena.template take_as<Part>(dims.kernel);
     b.operands = arena.template take_as<Operand<T>>(threads * dims.kernel);
     b.rows = arena.template take_as<const T*>(threads * dims.kernel * kRowBlock);
@@ -80,16 +83,23 @@ class Conv1dBackwardPass {
  private:
   static void through_activation(const api::Conv1dBackward<T>& arguments, T* gradient) {
     const api::Conv1dDims& dims = arguments.dims;
-    for (index_t n = 0; n < dims.batch; ++n) {
-      for (index_t t = 0; t < dims.steps_out; ++t, gradient += dims.outputs) {
-        const T *y = arguments.y.at(n, t), *dy = arguments.dy.at(n, t);
+    const index_t rows = dims.batch * dims.steps_out;
+    const double operations = 10.0 * static_cast<double>(rows) * static_cast<double>(dims.outputs);
+    const int parts = parallel::worthwhile_parts(arguments.threads, operations, rows);
+    parallel::for_each_part(parts, [&](int part) {
+      const FlushDenormals flush;
+      const parallel::Range own = parallel::share(rows, parts, part, 1);
+      RowWalk walk(own.begin, dims.steps_out);
+      for (index_t row = own.begin; row < own.end; ++row, walk.next()) {
+        const T *y = arguments.y.at(walk.n, walk.t), *dy = arguments.dy.at(walk.n, walk.t);
+        T* const to = gradient + row * dims.outputs;
         for (index_t o = 0; o < dims.outputs; o += V::kLanes) {
           const index_t left = dims.outputs - o;
           store_up_to(activation_gradient(dims.activation, load_up_to(y + o, left), load_up_to(dy + o, left)),
-                      gradient + o, left);
+                      to + o, left);
         }
       }
-    }
+    });
   }
 
   // dx at the steps t = residue, residue + s, …
@@ -141,19 +151,27 @@ class Conv1dBackwardPass {
     const api::Conv1dDims& dims = arguments.dims;
     const index_t rows = dims.batch * dims.steps_out, columns = dims.kernel * dims.inputs;
     const TimeRows<T> input{arguments.x, dims.steps_in, dims.inputs, buffers.zeros, nullptr, 0, 0};
-    const T** const own = buffers.table + dims.kernel * rows;
-    RowWalk walk(0, dims.steps_out);
-    for (index_t row = 0; row < rows; ++row, walk.next()) {
-      own[row] = gradient.at(walk.n, walk.t);
-      for (index_t k = 0; k < dims.kernel; ++k)
-        buffers.table[k * rows + row] =
-            input.at(walk.n, dims.stride * walk.t + dims.first + k * dims.dilation);
-    }
-    for (index_t k = 0; k < dims.kernel; ++k) buffers.parts[k] = {buffers.table + k * rows, dims.inputs};
+    const T** const own = buffers.table + dims.kernel * kTableRows;
+    for (index_t k = 0; k < dims.kernel; ++k)
+      buffers.parts[k] = {buffers.table + k * kTableRows, dims.inputs};
     const Rows<const T> a{nullptr, 0, own};
-    if (columns > 0 && dims.outputs > 0)
-      weight_gradient<T>(arguments.threads, dims.outputs, columns, rows, a, GatheredRows<T>{buffers.parts},
-                         buffers.taps, buffers.products, kFresh);
+    RowWalk walk(0, dims.steps_out);
+    index_t first = 0;
+    do {  // once even for no rows: the gradients are zeros then
+      const index_t count = rows - first < kTableRows ? rows - first : kTableRows;
+      for (index_t row = 0; row < count; ++row, walk.next()) {
+        own[row] = gradient.at(walk.n, walk.t);
+        for (index_t k = 0; k < dims.kernel; ++k)
+          buffers.table[k * kTableRows + row] =
+              input.at(walk.n, dims.stride * walk.t + dims.first + k * dims.dilation);
+      }
+      const Sums sums = first == 0 ? Sums::kFresh : Sums::kContinued;
+      if (columns > 0 && dims.outputs > 0)
+        weight_gradient<T>(arguments.threads, dims.outputs, columns, count, a, GatheredRows<T>{buffers.parts},
+                           buffers.taps, buffers.products, sums);
+      if (arguments.dbias != nullptr) column_sums<T>(dims.outputs, count, a, arguments.dbias, sums);
+      first += kTableRows;
+    } while (first < rows);
     for (index_t o = 0; o < dims.outputs; ++o) {
       for (index_t k = 0; k < dims.kernel; ++k) {
         for (index_t c = 0; c < dims.inputs; ++c) {
@@ -162,7 +180,6 @@ class Conv1dBackwardPass {
         }
       }
     }
-    if (arguments.dbias != nullptr) column_sums<T>(dims.outputs, rows, a, arguments.dbias, kFresh);
   }
 };
 

@@ -11,7 +11,7 @@
 namespace rnnfast::RNNFAST_ISA {
 
 template <class T>
-class WaveNetForwardPass {
+class WaveNetForwardPass : public PacksLayers<WaveNetForwardWeights<T>, T> {
   using V = Vec<T>;
   using Weights = WaveNetForwardWeights<T>;
   using Gates = typename Weights::Gates;
@@ -66,14 +66,6 @@ class WaveNetForwardPass {
   };
 
  public:
-  static index_t packed_size(const api::WaveNetDims& dims) { return Weights(dims).size(); }
-
-  static void pack(const api::WaveNetPacking<T>& packing) {
-    const Weights weights(packing.dims);
-    for (index_t l = 0; l < packing.dims.layers; ++l)
-      weights.pack(packing.dims, packing.layers[l], packing.packed + l * weights.size());
-  }
-
   static index_t workspace(const api::WaveNetDims& dims, int threads) {
     Arena<T> arena;
     lay_out(dims, threads, arena);

@@ -94,6 +94,18 @@ struct WaveNetBackwardWeights {
   }
 };
 
+// Packing of all layers of a stack, one behind the other.
+template <class Weights, class T>
+struct PacksLayers {
+  static index_t packed_size(const api::WaveNetDims& dims) { return Weights(dims).size(); }
+
+  static void pack(const api::WaveNetPacking<T>& packing) {
+    const Weights weights(packing.dims);
+    for (index_t l = 0; l < packing.dims.layers; ++l)
+      weights.pack(packing.dims, packing.layers[l], packing.packed + l * weights.size());
+  }
+};
+
 // Samples that go through all layers together: few, so that their rows stay in L2 from layer to layer, but
 // enough rows for all threads. The numbers do not depend on it.
 inline index_t samples_together(index_t batch, index_t steps, int threads) {

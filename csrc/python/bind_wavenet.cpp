@@ -83,9 +83,9 @@ py::array pack(bool for_backward, const Layers& layers, const py::array& dilatio
 }
 
 template <class T>
-api::WaveNetCall<T> read_call(const api::WaveNetDims& dims, const py::array& x,
+api::WaveNetCall<T> read_call(const api::WaveNetDims& dims, int threads, const py::array& x,
                               const OptionalArray& condition, const py::array& packed, index_t packed_size) {
-  return {dims, parallel::thread_count(), input_sequence<T>(x, {dims.batch, dims.steps, dims.channels}, "x"),
+  return {dims, threads, input_sequence<T>(x, {dims.batch, dims.steps, dims.channels}, "x"),
           condition ? input_sequence<T>(*condition, {dims.batch, dims.steps, dims.condition}, "condition")
                     : api::Sequence<const T>{},
           input<T>(packed, std::array<index_t, 1>{dims.layers * packed_size}, "packed")};
@@ -108,15 +108,16 @@ void forward(const py::array& x, const OptionalArray& condition, const py::array
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
     if (position < 0) fail("position", "must be 0 or more");
     if (inputs.has_value() != gates.has_value()) fail("inputs, gates", "must be given together");
+    const int threads = parallel::thread_count();  // once: the scratch must fit what runs
     using Tape = std::array<index_t, 4>;
     const api::WaveNetForward<T> arguments{
-        read_call<T>(dims, x, condition, packed, kernels.forward_packed_size(dims)),
+        read_call<T>(dims, threads, x, condition, packed, kernels.forward_packed_size(dims)),
         output<T>(ring, std::array<index_t, 1>{dims.batch * ring_rows(dims) * dims.channels}, "ring"),
         position,
         output_sequence<T>(skip, {dims.batch, dims.steps, dims.skip_channels}, "skip"),
         output<T>(inputs, Tape{dims.layers - 1, dims.batch, dims.steps, dims.channels}, "inputs"),
         output<T>(gates, Tape{dims.layers, dims.batch, dims.steps, 2 * dims.channels}, "gates"),
-        scratch<T>(kernels.forward_workspace(dims, parallel::thread_count()))};
+        scratch<T>(kernels.forward_workspace(dims, threads))};
     py::gil_scoped_release release;
     kernels.forward(arguments);
   });
@@ -131,9 +132,10 @@ void backward(const py::array& x, const OptionalArray& condition, const py::arra
     const api::WaveNetDims dims = sizes_of(x, condition, dskip, dilations, kernel);
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
     const std::vector<api::WaveNetLayer<T>> own = read_layers<T, T>(gradients, dims);
+    const int threads = parallel::thread_count();  // once: the scratch must fit what runs
     using Tape = std::array<index_t, 4>;
     const api::WaveNetBackward<T> arguments{
-        read_call<T>(dims, x, condition, packed, kernels.backward_packed_size(dims)),
+        read_call<T>(dims, threads, x, condition, packed, kernels.backward_packed_size(dims)),
         input<T>(inputs, Tape{dims.layers - 1, dims.batch, dims.steps, dims.channels}, "inputs"),
         output<T>(gates, Tape{dims.layers, dims.batch, dims.steps, 2 * dims.channels}, "gates"),
         input_sequence<T>(dskip, {dims.batch, dims.steps, dims.skip_channels}, "dskip"),
@@ -141,7 +143,7 @@ void backward(const py::array& x, const OptionalArray& condition, const py::arra
         dcondition ? output_sequence<T>(*dcondition, {dims.batch, dims.steps, dims.condition}, "dcondition")
                    : api::Sequence<T>{},
         own.data(),
-        scratch<T>(kernels.backward_workspace(dims, parallel::thread_count()))};
+        scratch<T>(kernels.backward_workspace(dims, threads))};
     py::gil_scoped_release release;
     kernels.backward(arguments);
   });

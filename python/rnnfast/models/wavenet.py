@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,17 @@ import numpy as np
 from .. import ops
 from ..init import child_seeds
 from ..nn import Conv1d, Embedding, Linear, Sequential, Tape, WaveNetStack
-from ..nn.arguments import check_flag, check_size
+from ..nn.arguments import check_array, check_flag, check_size
 from ..nn.parameter import Array
 from ..nn.streaming import joined_state, part_of
+from ..nn.wavenet import check_dilations
+from ..ops.rows import row_numbers
 from .front import check_conv, make_conv
-from .generation import Sampler, generate
-from .model import Model, as_json
+from .generation import GeneratingModel
+from .model import as_json
 
 
-class WaveNet(Model):
+class WaveNet(GeneratingModel):
     """Sequence to sequence of the same length by dilated causal convolution: y_t depends on x up to t.
 
     activation="gated": x_0 = W_i x + b_i, or the vectors of tokens; the gated layers of
@@ -78,8 +80,6 @@ class WaveNet(Model):
         self.channels = check_size(name, "channels", channels)
         self.output_size = check_size(name, "output_size", output_size)
         blocks = check_size(name, "blocks", blocks)
-        if not isinstance(dilations, (tuple, list)) or not dilations:
-            raise ValueError(f"{name}: dilations must be a tuple of one or more ints, got {dilations!r}")
         if activation not in ("gated", "relu"):
             raise ValueError(f"{name}: activation must be 'gated' or 'relu', got {activation!r}")
         if activation == "relu" and (skip_channels is not None or condition_size):
@@ -89,13 +89,13 @@ class WaveNet(Model):
             )
         self.gated = activation == "gated"
         self.tokens = check_flag(name, "tokens", tokens)
-        every = tuple(dilations) * blocks
+        every = check_dilations(name, dilations) * blocks
         seeds = child_seeds(seed, 5 + len(every))
         options: dict[str, Any] = {"dtype": dtype}
         settings = check_conv(name, conv)
         if settings is not None and self.tokens:
             raise ValueError(f"{name}: conv must be None with tokens=True, as it reads features, got {conv}")
-        self.conv = None if settings is None else make_conv(settings, self.input_size, dtype, seeds[4])
+        self.conv = None if settings is None else make_conv(settings, self.input_size, dtype, seeds[-1])
         width = self.input_size if settings is None else int(settings["channels"])
         self.input: Embedding | Linear | None = None
         if self.tokens:
@@ -120,7 +120,7 @@ class WaveNet(Model):
             self.convolutions = Sequential(
                 *(
                     Conv1d(size, self.channels, kernel_size, dilation=d, activation="relu", seed=s, **options)
-                    for size, d, s in zip(inputs, every, seeds[5:], strict=True)
+                    for size, d, s in zip(inputs, every, seeds[4:-1], strict=True)
                 )
             )
             self.head = Linear(self.channels, self.output_size, seed=seeds[3], **options)
@@ -157,25 +157,24 @@ class WaveNet(Model):
 
         Args:
             x: shape (N, T, I), or ints of shape (N, T) with tokens.
-            condition: shape (N, T, Q), or (N, Q) for one per sequence; None without.
+            condition: shape (N, T', Q), T' the steps of y, or (N, Q) for one per sequence; None without.
             training: False keeps no tape.
 
         Returns:
-            (y, tape): y of shape (N, T, O); with `conv` of the steps that it leaves.
+            (y, tape): y of shape (N, T', O), T' = T, or what `conv` leaves of it.
 
         Raises:
             TypeError: if an array has another dtype than the model.
             ValueError: if one has another shape, a token is out of range, or the sequences are too short for
                 `conv`.
         """
-        inputs, conv_tape, input_tape = self._checked(x), None, None
+        inputs = self._checked("forward", x, condition)
+        conv_tape = input_tape = None
         if self.conv is not None:
             inputs, conv_tape = self.conv.forward(inputs, training=training)
         if self.input is not None:
             inputs, input_tape = self.input.forward(inputs, training=training)
         if not self.gated:
-            if condition is not None:
-                raise ValueError("WaveNet.forward: condition must be None with activation='relu'")
             hidden, layers_tape = self.convolutions.forward(inputs, training=training)
             y, head_tape = self.head.forward(hidden, training=training)
             plain = (conv_tape, input_tape, layers_tape, None, head_tape)
@@ -187,11 +186,34 @@ class WaveNet(Model):
         kept = (conv_tape, input_tape, layers_tape, (rectified, hidden_tape), head_tape)
         return y, Tape(self, kept) if training else None
 
-    def _checked(self, x: Array) -> Array:
-        axes = 2 if self.tokens else 3
-        if np.ndim(x) != axes:
-            expected = "ints of shape (N, T)" if self.tokens else f"shape (N, T, {self.input_size})"
-            raise ValueError(f"WaveNet.forward: x must have {expected}, got {np.shape(x)}")
+    def _checked(
+        self, method: str, x: Array, condition: Array | None, state: dict[str, Array] | None = None
+    ) -> Array:
+        """x, if it and the condition are what the model takes, before anything of a stream is changed.
+
+        Args:
+            method: who asks, for errors.
+            x: what the caller passed.
+            condition: likewise.
+            state: of the stream that x is a block of; None for whole sequences.
+        """
+        operation = f"WaveNet.{method}"
+        if self.tokens:
+            if np.ndim(x) != 2:
+                raise ValueError(f"{operation}: x must have ints of shape (N, T), got {np.shape(x)}")
+            row_numbers(operation, x, self.input_size)
+        else:
+            sizes = (None, None, self.input_size)
+            check_array(operation, "x", x, dtype=self.dtype, axes=("N", "T", "input_size"), sizes=sizes)
+        steps = x.shape[1]
+        if self.conv is not None and state is not None:
+            steps = self.conv.stream_steps(steps, part_of(state, "conv"))
+        elif self.conv is not None:
+            steps = self.conv.output_steps(steps)
+        if self.gated:
+            self.stack.check_condition(operation, condition, len(x), steps)
+        elif condition is not None:
+            raise ValueError(f"{operation}: condition must be None with activation='relu', got an array")
         return x
 
     def backward_with_condition(self, tape: Tape | None, dy: Array) -> tuple[Array, Array | None]:
@@ -204,7 +226,8 @@ class WaveNet(Model):
             dx = self.convolutions.backward(layers_tape, dhidden)
         else:
             rectified, hidden_tape = middle
-            dskip = self.hidden.backward(hidden_tape, dhidden) * (rectified > 0)
+            drectified = self.hidden.backward(hidden_tape, dhidden)
+            dskip = np.where(rectified > 0, drectified, self.dtype.type(0))
             dx, dcondition = self.stack.backward_with_condition(layers_tape, dskip)
         if self.input is not None:
             dx = self.input.backward(input_tape, dx)
@@ -230,7 +253,7 @@ class WaveNet(Model):
 
     def stream_process(self, x: Array, state: dict[str, Array], condition: Array | None = None) -> Array:
         """One block; see :class:`Stream`."""
-        x = self._checked(x)
+        x = self._checked("stream_process", x, condition, state)
         if self.conv is not None:
             x = self.conv.stream_process(x, part_of(state, "conv"))
         if self.input is not None:
@@ -241,52 +264,3 @@ class WaveNet(Model):
             skip = self.stack.stream_process(x, part_of(state, "stack"), condition)
             x = self.hidden.forward(ops.activation("relu", skip), training=False)[0]
         return self.head.stream_process(x, {})
-
-    def generate(
-        self,
-        steps: int,
-        *,
-        prime: Array | None = None,
-        condition: Array | None = None,
-        batch_size: int = 1,
-        temperature: float = 1.0,
-        sampler: Sampler | None = None,
-        seed: int | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> Array:
-        """Draw sequences step by step, each output being the next input: O(layers) work per step.
-
-        With tokens y holds logits, and the next token is drawn from softmax(y / temperature), or is the most
-        likely one at temperature 0. With values the next input is y itself (then O = I), unless `sampler`
-        makes it.
-
-        Args:
-            steps: steps to draw.
-            prime: what comes before, shape (N, P, I), or ints (N, P) with tokens; None for one step of
-                zeros (token 0).
-            condition: shape (N, Q), or (N, P + steps, Q), that of the prime first; None without. The prime
-                has P steps, one if it is None.
-            batch_size: N, where there is no prime.
-            temperature: 0 or above, with tokens.
-            sampler: (y_t of shape (N, O), generator) → next input, (N, I), or ints (N,) with tokens.
-            seed: of the draws; None for a fresh one.
-            progress: called with the number of steps done after each.
-
-        Returns:
-            The drawn steps, shape (N, steps, I), or ints (N, steps) with tokens.
-
-        Raises:
-            TypeError: if an argument is of another type.
-            ValueError: if one is out of its range or has the wrong shape.
-        """
-        return generate(
-            self,
-            steps,
-            prime=prime,
-            condition=condition,
-            batch_size=batch_size,
-            temperature=temperature,
-            sampler=sampler,
-            seed=seed,
-            progress=progress,
-        )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from ..ops.conv1d import activation_name
+from ..ops.conv1d import activation_name, steps_out
 from .arguments import check_dtype, check_flag, check_size
 from .module import Module, Tape
 from .parameter import Array, Parameter
@@ -103,16 +103,11 @@ class Conv1d(Module):
 
     def output_steps(self, steps: int) -> int:
         """T_out of T steps; 0 where "valid" padding finds too few."""
-        if self.padding == "causal":
-            return steps
-        return max(0, (steps - self.receptive_field) // self.stride + 1)
+        return steps_out(steps, self.receptive_field - 1, self.stride, self.padding)
 
     def output_lengths(self, lengths: Any) -> Array:
         """What `output_steps` makes of each length, as int64."""
-        array = np.asarray(lengths, np.int64)
-        if self.padding == "causal":
-            return array.copy()
-        return np.maximum(0, (array - self.receptive_field) // self.stride + 1)
+        return np.array([self.output_steps(int(length)) for length in lengths], np.int64)
 
     def _weights(self) -> ops.Conv1dWeights:
         def parameters() -> list[Parameter]:
@@ -128,7 +123,7 @@ class Conv1d(Module):
                 activation=self.activation,
             )
 
-        return self._versioned.get(parameters, make)
+        return self._versioned.get(self.generation, parameters, make)
 
     def forward(self, x: Array, *, training: bool = True) -> tuple[Array, Tape | None]:
         """Compute y.
@@ -181,6 +176,11 @@ class Conv1d(Module):
         span = self.receptive_field - 1
         ring = np.zeros((batch_size, span, self.in_channels), self.dtype)
         return {"ring": ring, "steps": np.zeros(1, np.int64)}
+
+    def stream_steps(self, block: int, state: dict[str, Array]) -> int:
+        """How many outputs a block of so many steps completes."""
+        before = int(state["steps"][0])
+        return self.output_steps(before + block) - self.output_steps(before)
 
     def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
         """The outputs that a block completes: one per step with causal padding, else perhaps none."""

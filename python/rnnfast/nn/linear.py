@@ -72,7 +72,8 @@ class Linear(Module):
         check_array("Linear.forward", "x", x, dtype=self.dtype, axes=("...", "input_size"), sizes=sizes)
         bias = None if self.bias is None else self.bias.value
         y = ops.linear_forward(x, self.weight.value, bias)
-        return y, Tape(self, x) if training else None
+        # The weights as they are now, whatever becomes of them before backward.
+        return y, Tape(self, (x, self.weight.value.copy())) if training else None
 
     def backward(self, tape: Tape | None, dy: Array) -> Array:
         """Add dyᵀ x into weight.grad and the sum of dy into bias.grad; return dx = dy W.
@@ -84,12 +85,12 @@ class Linear(Module):
         Returns:
             dx, shape (..., I).
         """
-        x = self._read(tape)
+        x, weight = self._read(tape)
         sizes = (*x.shape[:-1], self.output_size)
         axes = ("*",) * (x.ndim - 1) + ("output_size",)
         check_array("Linear.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=sizes)
         self._close(tape)
-        dx, dweight, dbias = ops.linear_backward(x, dy, self.weight.value, self.bias is not None)
+        dx, dweight, dbias = ops.linear_backward(x, dy, weight, self.bias is not None)
         self.weight.grad_value += dweight
         if self.bias is not None:
             self.bias.grad_value += dbias

@@ -74,12 +74,15 @@ class RandomCounter:
 
     @contextmanager
     def sequence(self) -> Iterator[None]:
-        """The calls made inside are steps of the same sequences: they share what is drawn once a sequence."""
-        self._sequence = self.call
+        """The calls made inside are steps of the same sequences: they share what is drawn once a sequence.
+
+        For calls in training, which are one thread's at a time; inference draws nothing and must not enter.
+        """
+        outer, self._sequence = self._sequence, self.call
         try:
             yield
         finally:
-            self._sequence = None
+            self._sequence = outer
 
 
 class Module(Streaming):
@@ -90,6 +93,12 @@ class Module(Streaming):
     """
 
     _flat: ParameterBuffer | None = None
+    generation = 0  # grows when a parameter is put in another's place
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            super().__setattr__("generation", self.generation + 1)
+        super().__setattr__(name, value)
 
     def forward(self, x: Array, *, training: bool = True) -> tuple[Array, Tape | None]:
         """Compute y and, in training, the tape for `backward`.

@@ -18,7 +18,8 @@ from .parameter import Array, Parameter
 class LayerNorm(Module):
     """y = act(γ∘(x − mean(x)) / sqrt(var(x) + 1e-5) + β), mean and biased variance over the last axis.
 
-    Nothing is shared over samples or steps: training and inference are the same.
+    Nothing is shared over samples or steps: training and inference are the same. In float32 the squares of
+    deviations beyond 1e18 overflow, and the norm of such a row is 0.
 
     Args:
         size: D, size of the last axis.
@@ -70,7 +71,8 @@ class LayerNorm(Module):
         y, moments = ops.layer_norm_forward(
             x, self.weight.value, self.bias.value, activation=self.activation, moments=training
         )
-        return y, Tape(self, (x, y, moments)) if training else None
+        # The gain as it is now, whatever becomes of it before backward.
+        return y, Tape(self, (x, y, moments, self.weight.value.copy())) if training else None
 
     def backward(self, tape: Tape | None, dy: Array) -> Array:
         """Add the gradients of gain and shift into their `grad`; return dx.
@@ -82,13 +84,11 @@ class LayerNorm(Module):
         Returns:
             dx, like x.
         """
-        x, y, moments = self._read(tape)
+        x, y, moments, gain = self._read(tape)
         axes = ("*",) * (x.ndim - 1) + ("size",)
         check_array("LayerNorm.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=x.shape)
         self._close(tape)
-        dx, dgamma, dbeta = ops.layer_norm_backward(
-            x, y, self.weight.value, moments, dy, activation=self.activation
-        )
+        dx, dgamma, dbeta = ops.layer_norm_backward(x, y, gain, moments, dy, activation=self.activation)
         self.weight.grad_value += dgamma
         self.bias.grad_value += dbeta
         return dx

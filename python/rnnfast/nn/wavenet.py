@@ -18,6 +18,13 @@ from .states import SequenceLayout
 from .versioned import Versioned
 
 
+def check_dilations(operation: str, dilations: Any) -> tuple[int, ...]:
+    """The dilations of a stack as ints, if they are one or more of 1 or more."""
+    if not isinstance(dilations, (tuple, list)) or not dilations:
+        raise ValueError(f"{operation}: dilations must be a tuple of one or more ints, got {dilations!r}")
+    return tuple(check_size(operation, "dilations", dilation) for dilation in dilations)
+
+
 class WaveNetStack(Module):
     """Dilated gated layers with residuals; what it puts out is the sum of their skips.
 
@@ -69,19 +76,15 @@ class WaveNetStack(Module):
             name, "skip_channels", self.channels if skip_channels is None else skip_channels
         )
         self.kernel_size = check_size(name, "kernel_size", kernel_size)
-        if not isinstance(dilations, (tuple, list)) or not dilations:
-            raise ValueError(f"{name}: dilations must be a tuple of one or more ints, got {dilations!r}")
-        self.dilations = tuple(check_size(name, "dilations", dilation) for dilation in dilations)
+        self.dilations = check_dilations(name, dilations)
         self.condition_size = check_size(name, "condition_size", condition_size, minimum=0)
         self.dtype = check_dtype(name, dtype)
         random = init.generator(seed)
-        self._layers: list[tuple[Parameter | None, ...]] = []
         for number in range(len(self.dilations)):
             arrays = self._initial(random, last=number + 1 == len(self.dilations))
             parameters = {key: Parameter(array) for key, array in arrays.items()}
             for key, parameter in parameters.items():
                 setattr(self, f"{key}_l{number}", parameter)
-            self._layers.append(tuple(parameters.get(key) for key in LAYER_ARRAYS))
         self._layout = SequenceLayout(True, self.dtype)
         self._versioned: Versioned[ops.WaveNetWeights] = Versioned()
         self._memories = (ops.TapeMemory(), ops.TapeMemory())
@@ -114,19 +117,26 @@ class WaveNetStack(Module):
 
     def _weights(self) -> ops.WaveNetWeights:
         def parameters() -> list[Parameter]:
-            return [parameter for layer in self._layers for parameter in layer if parameter is not None]
+            return [parameter for layer in self._layers() for parameter in layer if parameter is not None]
 
         def make() -> ops.WaveNetWeights:
             # Copies: forms packed later, by an open tape, are those of the same values.
             layers = [
                 tuple(None if parameter is None else parameter.value.copy() for parameter in layer)
-                for layer in self._layers
+                for layer in self._layers()
             ]
             return ops.WaveNetWeights(layers, self.dilations, self.condition_size)
 
-        return self._versioned.get(parameters, make)
+        return self._versioned.get(self.generation, parameters, make)
 
-    def _check_condition(self, operation: str, condition: Any, batch: int, steps: int) -> Array | None:
+    def _layers(self) -> list[tuple[Parameter | None, ...]]:
+        """The parameters of every layer in the order of `LAYER_ARRAYS`; None where a layer has none."""
+        return [
+            tuple(getattr(self, f"{key}_l{number}", None) for key in LAYER_ARRAYS)
+            for number in range(len(self.dilations))
+        ]
+
+    def check_condition(self, operation: str, condition: Any, batch: int, steps: int) -> Array | None:
         """The condition as [N, T, Q]; one per sequence is held over time without a copy."""
         if not self.condition_size:
             if condition is not None:
@@ -168,7 +178,7 @@ class WaveNetStack(Module):
             ValueError: if one has another shape.
         """
         x = self._layout.check("WaveNetStack.forward", "x", x, self.channels, "channels")
-        full = self._check_condition("WaveNetStack.forward", condition, *x.shape[:2])
+        full = self.check_condition("WaveNetStack.forward", condition, *x.shape[:2])
         if not training:
             for memory in self._memories:
                 memory.release()  # who only infers does not need the memory of tapes
@@ -190,12 +200,14 @@ class WaveNetStack(Module):
         )
         self._close(tape)
         dx, dcondition, layers = ops.wavenet_backward(own, dy)
-        for parameters, gradients in zip(self._layers, layers, strict=True):
+        for parameters, gradients in zip(self._layers(), layers, strict=True):
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 if parameter is not None:
                     parameter.grad_value += gradient
         if held and dcondition is not None:
-            dcondition = dcondition.sum(axis=1)
+            # Not NumPy's sum, whose order depends on the strides.
+            ones = np.ones((len(dcondition), 1, dcondition.shape[1]), self.dtype)
+            dcondition = ops.batched_product(ones, dcondition)[:, 0]
         return dx, dcondition
 
     def backward(self, tape: Tape | None, dy: Array) -> Array:
@@ -212,14 +224,13 @@ class WaveNetStack(Module):
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """Every layer's last (K − 1) d inputs, zeros at the start, and how many steps there were."""
-        rows = (self.kernel_size - 1) * sum(self.dilations)
-        ring = np.zeros(batch_size * rows * self.channels, self.dtype)
+        ring = np.zeros(batch_size * self._weights().ring_rows * self.channels, self.dtype)
         return {"ring": ring, "steps": np.zeros(1, np.int64)}
 
     def stream_process(self, x: Array, state: dict[str, Array], condition: Array | None = None) -> Array:
         """The outputs of one more block; condition as in `forward`, of the block."""
         x = self._layout.check("WaveNetStack.stream_process", "x", x, self.channels, "channels")
-        full = self._check_condition("WaveNetStack.stream_process", condition, *x.shape[:2])
+        full = self.check_condition("WaveNetStack.stream_process", condition, *x.shape[:2])
         steps = state["steps"]
         y = ops.wavenet_block(self._weights(), x, full, state["ring"], int(steps[0]))
         steps += x.shape[1]

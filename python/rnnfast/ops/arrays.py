@@ -45,6 +45,13 @@ def check_array(where: str, name: str, array: Array, shape: tuple[int, ...], dty
         raise ValueError(f"{where}: {name} must have shape {shape}, got {array.shape}")
 
 
+def check_ring(where: str, ring: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """The memory of a stream, updated in place, must have this shape and dtype, contiguous and writable."""
+    check_array(where, "ring", ring, shape, dtype)
+    if not (ring.flags.c_contiguous and ring.flags.aligned and ring.flags.writeable):
+        raise ValueError(f"{where}: ring must be C-contiguous and writable, as it is updated in place")
+
+
 def check_states(
     where: str,
     name: str,

@@ -75,7 +75,7 @@ def masked_softmax(scores: Array, lengths: Array | None = None, *, name: str = "
         check_array(name, "lengths", lengths, (batch,), np.dtype(np.int64))
         if batch and not (lengths.min() >= 0 and lengths.max() <= keys):
             raise ValueError(f"{name}: lengths must be in 0..{keys}, got {lengths.min()} to {lengths.max()}")
-        lengths = contiguous(lengths)
+        lengths = lengths.copy()  # nobody else can change it while the kernel reads it without the GIL
     probabilities = np.empty(scores.shape, scores.dtype)
     _core.softmax_forward(scores=contiguous(scores), lengths=lengths, probabilities=probabilities)
     return probabilities

@@ -8,7 +8,16 @@ import numpy as np
 
 from rnnfast import _core
 
-from .arrays import Array, check_array, check_float, contiguous, empty_like_sequence, shape_of, with_rows
+from .arrays import (
+    Array,
+    check_array,
+    check_float,
+    check_ring,
+    contiguous,
+    empty_like_sequence,
+    shape_of,
+    with_rows,
+)
 
 ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
 
@@ -19,6 +28,11 @@ def activation_name(where: str, activation: str | None) -> str:
     if not known or activation not in ACTIVATIONS:
         raise ValueError(f"{where}: activation must be None, 'relu', 'tanh' or 'sigmoid', got {activation!r}")
     return activation or "none"
+
+
+def steps_out(steps: int, span: int, stride: int, padding: str) -> int:
+    """T_out: T with causal padding, else (T − span − 1) // s + 1, and 0 where T is too short."""
+    return steps if padding == "causal" else max(0, (steps - span - 1) // stride + 1)
 
 
 @dataclass(eq=False)
@@ -57,10 +71,11 @@ class Conv1dWeights:
             self.bias = contiguous(self.bias)
         if self.padding not in ("causal", "valid"):
             raise ValueError(f"{where}: padding must be 'causal' or 'valid', got {self.padding!r}")
-        if self.dilation < 1 or self.stride < 1:
-            raise ValueError(
-                f"{where}: dilation and stride must be 1 or more, got {self.dilation} and {self.stride}"
-            )
+        for name, value in (("dilation", self.dilation), ("stride", self.stride)):
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+                raise TypeError(f"{where}: {name} must be an int, got {value!r}")
+            if value < 1:
+                raise ValueError(f"{where}: {name} must be 1 or more, got {value}")
         if self.padding == "causal" and self.stride != 1:
             raise ValueError(f"{where}: stride must be 1 with padding='causal', got {self.stride}")
         activation_name(where, self.activation)
@@ -73,9 +88,7 @@ class Conv1dWeights:
 
     def output_steps(self, steps: int) -> int:
         """T_out of T steps."""
-        if self.padding == "causal":
-            return steps
-        return max(0, int((steps - self.span - 1) // self.stride + 1))
+        return steps_out(steps, self.span, self.stride, self.padding)
 
     def geometry(self, first: int) -> dict[str, int | str]:
         """What kernels are told of the convolution; `first` is the step that tap 0 of output 0 reads."""
@@ -149,11 +162,10 @@ def conv1d_block(
     batch, block, _ = shape_of(name, "x", x, 3)
     outputs, inputs, _ = weights.weight.shape
     check_array(name, "x", x, (batch, block, inputs), weights.weight.dtype)
-    check_array(name, "ring", ring, (batch, weights.span, inputs), weights.weight.dtype)
-    if weights.padding == "causal":
-        before, after = steps, steps + block
-    else:
-        before, after = weights.output_steps(steps), weights.output_steps(steps + block)
+    check_ring(name, ring, (batch, weights.span, inputs), weights.weight.dtype)
+    if steps < 0:
+        raise ValueError(f"{name}: steps must be 0 or more, got {steps}")
+    before, after = weights.output_steps(steps), weights.output_steps(steps + block)
     x = with_rows(x)
     y = empty_like_sequence(x, outputs, after - before)
     _core.conv1d_forward(

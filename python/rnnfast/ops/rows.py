@@ -33,6 +33,7 @@ def layer_norm_forward(
     """
     where = "layer_norm_forward"
     name = activation_name(where, activation)
+    check_float(where, "x", x)
     check_float(where, "gamma", gamma)
     (features,) = shape_of(where, "gamma", gamma, 1)
     check_array(where, "beta", beta, (features,), gamma.dtype)
@@ -93,7 +94,8 @@ def row_numbers(where: str, index: Any, count: int) -> Array:
             f"{where}: index must be in 0 … {count - 1}, got {index[place]} at ({position})"
             + (f" and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else "")
         )
-    return np.ascontiguousarray(index, np.int64)
+    # A copy: nobody else can change it between this check and the kernel, which reads without the GIL.
+    return np.array(index, np.int64, order="C")
 
 
 def embedding_forward(index: Array, weight: Array, *, name: str = "embedding_forward") -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rnnfast import _core
 
-from .arrays import Array, check_array, empty, empty_like_sequence, shape_of, with_rows
+from .arrays import Array, check_array, check_ring, empty, empty_like_sequence, shape_of, with_rows
 from .memory import TapeMemory
 from .wavenet_weights import Layer, WaveNetWeights
 
@@ -42,6 +43,17 @@ def _checked_inputs(
         check_array(where, "condition", condition, (batch, steps, weights.condition_size), dtype)
         condition = with_rows(condition)
     return with_rows(x), condition
+
+
+def _stack(weights: WaveNetWeights, x: Array, condition: Array | None, backward: bool) -> dict[str, Any]:
+    """What every call says of the stack."""
+    return {
+        "x": x,
+        "condition": condition,
+        "packed": weights.packed(backward),
+        "dilations": weights.steps_back,
+        "kernel": weights.kernel_size,
+    }
 
 
 def wavenet_forward(
@@ -80,11 +92,7 @@ def wavenet_forward(
         inputs = takes[0]((layers - 1, batch, steps, channels), x.dtype)
         gates = takes[1]((layers, batch, steps, 2 * channels), x.dtype)
     _core.wavenet_forward(
-        x=x,
-        condition=condition,
-        packed=weights.packed(False),
-        dilations=weights.steps_back,
-        kernel=weights.kernel_size,
+        **_stack(weights, x, condition, False),
         ring=None,
         position=0,
         skip=skip,
@@ -120,14 +128,12 @@ def wavenet_block(
         TypeError, ValueError: naming the argument.
     """
     x, condition = _checked_inputs(name, weights, x, condition)
-    check_array(name, "ring", ring, (len(x) * weights.ring_rows * weights.channels,), x.dtype)
+    check_ring(name, ring, (len(x) * weights.ring_rows * weights.channels,), x.dtype)
+    if steps < 0:
+        raise ValueError(f"{name}: steps must be 0 or more, got {steps}")
     skip = empty_like_sequence(x, weights.skip_channels)
     _core.wavenet_forward(
-        x=x,
-        condition=condition,
-        packed=weights.packed(False),
-        dilations=weights.steps_back,
-        kernel=weights.kernel_size,
+        **_stack(weights, x, condition, False),
         ring=ring,
         position=steps,
         skip=skip,
@@ -165,11 +171,7 @@ def wavenet_backward(
         for layer in weights.layers
     )
     _core.wavenet_backward(
-        x=x,
-        condition=condition,
-        packed=weights.packed(True),
-        dilations=weights.steps_back,
-        kernel=weights.kernel_size,
+        **_stack(weights, x, condition, True),
         inputs=tape.inputs,
         gates=tape.gates,
         dskip=with_rows(dskip),

@@ -52,12 +52,22 @@ class WaveNetWeights:
                 f"{where}: dilations must be one of 1 or more for each layer, got {tuple(self.dilations)} "
                 f"for {len(self.layers)} layers"
             )
-        weight, skip = self.layers[0][0], self.layers[0][5]
-        assert weight is not None
+        count = len(LAYER_ARRAYS)
+        if any(len(layer) != count or layer[0] is None or layer[5] is None for layer in self.layers):
+            raise ValueError(
+                f"{where}: layers must be tuples of {count}, {', '.join(LAYER_ARRAYS)}, with weight and "
+                f"weight_skip in each"
+            )
+        weight, skip = self.weight, self.layers[0][5]
         assert skip is not None
         check_float(where, "weight", weight)
         _, channels, kernel = shape_of(where, "weight", weight, 3)
         skip_channels = shape_of(where, "weight_skip", skip, 2)[0]
+        if min(channels, kernel, skip_channels) < 1:
+            raise ValueError(
+                f"{where}: weight must have shape (2C, C, K) and weight_skip (S, C) with C, K and S of 1 or "
+                f"more, got {weight.shape} and {skip.shape}"
+            )
         checked = []
         for number, layer in enumerate(self.layers):
             last = number + 1 == len(self.layers)
