@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import wave
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,14 +20,28 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def policy() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recurrent_policy", EXAMPLES / "recurrent_policy.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def policy() -> ModuleType:
+    return load("recurrent_policy")
+
+
+@pytest.fixture(scope="module")
+def text() -> ModuleType:
+    return load("text_generation")
+
+
+@pytest.fixture(scope="module")
+def audio() -> ModuleType:
+    return load("audio_wavenet")
 
 
 def test_recurrent_policy_learns_to_remember(policy: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,3 +90,83 @@ def test_gradients_of_a_sequence_are_those_of_its_steps(policy: ModuleType, dtyp
         _, (dh_cut, _) = lstm.backward(tape, dy)
         assert not dh_cut[0, 0].any()
         assert abs(dh - dh_cut).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (7, "seven"),
+        (13, "thirteen"),
+        (40, "forty"),
+        (99, "ninety-nine"),
+        (100, "one hundred"),
+        (101, "one hundred and one"),
+        (90_000, "ninety thousand"),
+        (312_005, "three hundred and twelve thousand and five"),
+        (999_999, "nine hundred and ninety-nine thousand nine hundred and ninety-nine"),
+    ],
+)
+def test_names_of_numbers(text: ModuleType, number: int, expected: str) -> None:
+    assert text.name(number) == expected
+    assert text.value(expected) == number
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "thousand", "forty-ten", "one hundred one", "two thousand three thousand one", "one  hundred", "a"],
+)
+def test_what_is_no_name_of_a_number(text: ModuleType, wrong: str) -> None:
+    assert text.value(wrong) is None
+
+
+def test_text_generation_learns_names_it_never_read(
+    text: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It asserts that the stream's logits have the bits of the whole lines in one call.
+    measured = text.run(lines=1000, epochs=10)
+    assert 0.3 < measured["best possible"] < measured["model"] < 0.45 < 1.5 < measured["pairs"]
+    assert measured["right at 0.5"] >= measured["right at 1.0"] > 0.3
+    assert measured["right at 0.5"] >= measured["new at 0.5"] > 0.5
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("temperature ") for line in lines) == 2
+
+
+def test_bits_of_pairs_of_characters(text: ModuleType) -> None:
+    # After a comes b or c, either as often; b and c end the line; padding counts for nothing.
+    assert text.bits_of_pairs(np.array([[1, 2, 0], [1, 3, 0]])) == pytest.approx(1.0)
+    assert text.bits_of_pairs(np.array([[1, 2, 4], [1, 3, 4]])) == pytest.approx(0.5)
+
+
+def test_audio_wavenet_beats_the_sample_before(audio: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "tune.wav"
+    measured = audio.run(notes=40, epochs=5, out=str(path))
+    assert measured["uniform"] == 8
+    assert measured["WaveNet"] < 0.75 * measured["sample before"] < 0.75 * 5
+    assert measured["right notes"] >= 0.4
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, audio.RATE)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert samples.size == 2 * 5 * audio.NOTE
+    assert abs(samples[: 5 * audio.NOTE]).max() > 0.4 * 32767
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tune.wav"]
+
+
+def test_audio_wavenet_hears_which_string_sounds(audio: ModuleType) -> None:
+    strings = np.array([0, 1, 2, 3, 4, 0])
+    random = np.random.default_rng(0)
+    classes, condition = audio.play(strings, random), audio.score(strings)
+    assert classes.shape == condition.shape[:1] == (6 * audio.NOTE,)
+    assert [audio.heard(note) for note in classes.reshape(6, -1)] == strings.tolist()
+    for place, string in enumerate(strings):
+        part = condition[place * audio.NOTE : (place + 1) * audio.NOTE]
+        assert (part[:, :-1].argmax(axis=1) == string).all()
+        assert part[:, -1].sum() == audio.PERIODS[string]
+    inputs, targets = audio.examples(classes, condition, audio.SEGMENT)
+    np.testing.assert_array_equal(inputs["x"].ravel()[1:], targets.ravel()[:-1])
+    assert inputs["x"][0, 0] == audio.SILENCE
+
+
+def test_bits_of_pairs_of_samples(audio: ModuleType) -> None:
+    known = np.array([0, 1] * 5000)
+    assert audio.bits_of_pairs(known, np.array([0, 1, 0])) < 0.01
+    assert audio.bits_of_pairs(known, np.array([5, 6])) == pytest.approx(math.log2(audio.CLASSES))

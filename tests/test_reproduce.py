@@ -15,7 +15,7 @@ import pytest
 from rnnfast import nn
 from rnnfast.cli.main import main
 from rnnfast.cli.reproduce import ridership, ridership_data, ridership_models, synthetic, synthetic_series
-from rnnfast.cli.reproduce.comparison import AllDigits, AtMost, Bound, Report, Within
+from rnnfast.cli.reproduce.comparison import AllDigits, AtMost, Bound, Finite, Report, Within
 from rnnfast.cli.reproduce.torch_random import (
     TorchGenerator,
     draw_parameters,
@@ -54,6 +54,9 @@ def run(*arguments: str | Path) -> int:
         (AtMost(1.5), "0.01", math.nan, False),
         (AtMost(1.5, below=0.012, below_name="x"), "0.01", 0.012, False),
         (AtMost(1.5, below=0.012, below_name="x"), "0.01", 0.0119, True),
+        (Finite(), "0.00", 1e6, True),
+        (Finite(), "0.00", math.nan, False),
+        (Finite(), "0.00", -math.inf, False),
     ],
 )
 def test_bound(bound: Bound, published: str, measured: float, expected: bool) -> None:
@@ -108,7 +111,29 @@ def test_difference_is_to_the_nearest_published_number(
     assert report.table().splitlines()[4].split()[4] == expected
 
 
+def test_report_of_what_has_no_published_number() -> None:
+    report = Report("name", "a source")
+    report.add_unpublished("good", "error", (0.123456, 0.5), printed_as=("0.000", "0.00"))
+    report.add_unpublished("bad", "error", (1234.5, math.inf), printed_as=("0,000.0", "0.0"))
+    lines = report.table().splitlines()
+    assert lines[4].split() == ["good", "error", "not", "at", "hand", "0.123", "0.50", "finite", "ok"]
+    assert report.misses() == ["bad, error: measured 1,234.5 inf, published not at hand, expected finite"]
+    rows = json.loads(report.to_json())["rows"]
+    assert [row["published"] for row in rows] == [[], []]
+    assert rows[0]["measured"] == [0.123456, 0.5]
+    assert [row["holds"] for row in rows] == [True, False]
+
+
 # Ridership: the published numbers
+
+# What PyTorch 2.13.0 gave for models whose published numbers are not at hand: train loss, train MAE and
+# validation MAE after two epochs, then the best one in boardings; from the same recipe, after
+# torch.manual_seed(42), on one thread.
+TORCH = {
+    "conv-gru": (0.059474, 0.273563, 0.197146, 0.020367, 0.169363, 0.157236, 157_236.06),
+    "wavenet": (0.092317, 0.350556, 0.306632, 0.023899, 0.174657, 0.169070, 169_069.52),
+    "wavenet-multivariate": (0.087328, 0.345357, 0.241021, 0.020378, 0.174316, 0.164828, 164_827.92),
+}
 
 
 @needs_ridership
@@ -123,9 +148,13 @@ def test_ridership_reproduces_the_published_digits(
     rows = json.loads(json_path.read_text(encoding="utf-8"))["rows"]
     # Two baselines; the printed epochs and the best one of each model.
     printed = [len(spec.epochs_printed) + 1 for spec in ridership_models.MODELS.values()]
-    assert len(printed) == 11
+    assert len(printed) == 14
     assert len(rows) == 2 + sum(printed)
     assert all(row["holds"] for row in rows)
+    assert [row["row"] for row in rows if not row["published"]] == [row for row in TORCH for _ in range(3)]
+    for row, numbers in TORCH.items():
+        measured = [number for line in rows if line["row"] == row for number in line["measured"]]
+        np.testing.assert_allclose(measured, numbers, rtol=1e-6, atol=6e-7)
     assert "30,659.41" in captured.out
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
 
@@ -190,10 +219,15 @@ def test_windows_of_the_chapter() -> None:
     assert x.shape == (44, 56, 3)
     assert y.shape == (44, 2)
     np.testing.assert_array_equal(y, series[56:, :2])
-    x, y = ridership_models.next_days_at_every_step(series)
+    x, y = ridership_models.next_days_at_steps(56)(series)
     assert x.shape == (31, 56, 3)
     assert y.shape == (31, 56, 14)
     np.testing.assert_array_equal(y[5, 10], np.arange(16, 30))
+    x, y = ridership_models.MODELS["conv-gru"].windows(np.arange(200.0, dtype=np.float32)[:, None])
+    assert x.shape == (75, 112, 1)
+    assert y.shape == (75, 55, 14)
+    np.testing.assert_array_equal(y[5, :2, 0], [9, 11])  # the days after the fourth, then after the sixth
+    np.testing.assert_array_equal(y[5, -1], np.arange(117, 131))
 
 
 def test_torch_batches_and_the_words_they_take() -> None:
@@ -290,7 +324,7 @@ def test_a_day_with_the_numbers_of_an_earlier_one_is_dropped_as_in_the_chapter(t
         (
             ("ridership", "--rows", "rnn,tcn"),
             "--rows: no row fits 'tcn'; the rows are naive, linear, rnn-by-hand, rnn, deep, multivariate, "
-            "multitask, multistep, seq2seq, layer-norm, lstm, gru",
+            "multitask, multistep, seq2seq, layer-norm, lstm, gru, conv-gru, wavenet, wavenet-multivariate",
         ),
         (("synthetic", "--data", "x"), "--data: synthetic makes its own series; leave it out"),
         (("synthetic", "--json", "absent/out.json"), "--json absent/out.json: expected a folder that exists"),
@@ -393,6 +427,22 @@ def test_synthetic_model_with_few_series(
     assert len(outputs[0]) == len(rows)
     assert len(set(outputs[0])) == len(rows)
     assert all(0 < float(value) < 1 for value in outputs[0])
+
+
+@pytest.mark.parametrize("row", [row for row in synthetic.MODELS if row.startswith("seq-to-seq:")])
+def test_targets_follow_the_last_step_that_an_output_has_seen(row: str) -> None:
+    spec = synthetic.MODELS[row]
+    task = synthetic_series.Task(synthetic_series.make_series(3, 60), 10)
+    x, every = task.inputs(slice(3)), task.targets_of_every_step(slice(3))
+    model = spec.build(0)
+    y, steps = model(x), np.arange(50)[spec.steps]
+    assert y.shape == every[:, spec.steps].shape
+    assert steps[-1] == 49
+    for place, step in ((0, steps[0]), (5, steps[5])):
+        for changed, differs in ((step, True), (step + 1, False)):
+            other = x.copy()
+            other[:, changed] += 1
+            assert (model(other)[:, place] != y[:, place]).any() == differs
 
 
 def test_last_step_backward() -> None:

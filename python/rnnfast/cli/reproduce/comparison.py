@@ -83,15 +83,28 @@ class AtMost:
 
 
 @dataclass(frozen=True)
+class Finite:
+    """measured is a finite number: all that can be asked where none is published."""
+
+    def holds(self, published: str, measured: float) -> bool:
+        """Whether `measured` is neither NaN nor infinite."""
+        return math.isfinite(measured)
+
+    def __str__(self) -> str:
+        return "finite"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One line of the table.
 
     Args:
         row: what was computed, for instance the model's name.
         quantity: which of its numbers.
-        published: the numbers as printed by their author.
+        published: the numbers as printed by their author; empty where none are at hand.
         measured: the same numbers, just computed.
         bound: what they must fulfil, each.
+        printed_as: numbers whose digits the measured ones are printed with; those published, if any are.
     """
 
     row: str
@@ -99,20 +112,25 @@ class Comparison:
     published: tuple[str, ...]
     measured: tuple[float, ...]
     bound: Bound
+    printed_as: tuple[str, ...]
 
     def holds(self) -> bool:
         """Whether all numbers are within the bound."""
-        return all(map(self.bound.holds, self.published, self.measured))
+        return all(map(self.bound.holds, self.printed_as, self.measured))
+
+    def published_text(self) -> str:
+        """The published numbers, or that there are none."""
+        return " ".join(self.published) or "not at hand"
 
     def measured_text(self) -> str:
         """The measured numbers, with as many digits as the published ones."""
-        return " ".join(map(printed_like, self.published, self.measured))
+        return " ".join(map(printed_like, self.printed_as, self.measured))
 
     def miss(self) -> str:
         """One line that says which bound was missed, for a comparison that does not hold."""
         return (
             f"{self.row}, {self.quantity}: measured {self.measured_text()}, "
-            f"published {' '.join(self.published)}, expected {self.bound}"
+            f"published {self.published_text()}, expected {self.bound}"
         )
 
 
@@ -141,7 +159,13 @@ class Report:
         bound: Bound,
     ) -> None:
         """Add one comparison; see :class:`Comparison`."""
-        self.comparisons.append(Comparison(row, quantity, published, measured, bound))
+        self.comparisons.append(Comparison(row, quantity, published, measured, bound, printed_as=published))
+
+    def add_unpublished(
+        self, row: str, quantity: str, measured: tuple[float, ...], printed_as: tuple[str, ...]
+    ) -> None:
+        """Add measured numbers that have no published ones to be compared with; see :class:`Comparison`."""
+        self.comparisons.append(Comparison(row, quantity, (), measured, Finite(), printed_as))
 
     def misses(self) -> list[str]:
         """One line for each comparison that does not hold."""
@@ -154,7 +178,7 @@ class Report:
             (
                 c.row,
                 c.quantity,
-                " ".join(c.published),
+                c.published_text(),
                 c.measured_text(),
                 _difference(c),
                 str(c.bound),
@@ -198,7 +222,11 @@ class Report:
 
 
 def _difference(comparison: Comparison) -> str:
-    """The largest relative difference, a shortfall negative; "none" where all printed digits agree."""
+    """The largest relative difference, a shortfall negative; "none" where all printed digits agree; empty
+    where nothing is published.
+    """
+    if not comparison.published:
+        return ""
     if comparison.measured_text() == " ".join(comparison.published):
         return "none"
     differences = map(_relative_difference, comparison.published, comparison.measured)
