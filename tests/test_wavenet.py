@@ -243,7 +243,7 @@ def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"prime must be .*\(N, P, 3\) with P of 1 or more, got \(2, 0, 3\)"):
         model.generate(3, prime=np.zeros((2, 0, 3), np.float32))
     tokens = make({"tokens": True}, np.float32)
-    with pytest.raises(ValueError, match=r"index must be in 0 … 2, got 3 at \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"WaveNet.forward: x must be in 0 … 2, got 3 at \(0, 1\)"):
         tokens(np.array([[0, 3]]))
     with pytest.raises(ValueError, match=r"prime must be an array, ints of shape \(N, P\)"):
         tokens.generate(3, prime=np.zeros((2, 1, 3), np.int64))

@@ -201,7 +201,7 @@ class WaveNet(GeneratingModel):
         if self.tokens:
             if np.ndim(x) != 2:
                 raise ValueError(f"{operation}: x must have ints of shape (N, T), got {np.shape(x)}")
-            row_numbers(operation, x, self.input_size)
+            row_numbers(operation, x, self.input_size, name="x")
         else:
             sizes = (None, None, self.input_size)
             check_array(operation, "x", x, dtype=self.dtype, axes=("N", "T", "input_size"), sizes=sizes)

@@ -80,18 +80,18 @@ def layer_norm_backward(
     return dx, dgamma, dbeta
 
 
-def row_numbers(where: str, index: Any, count: int) -> Array:
-    """Row numbers as contiguous int64, each in 0 … count − 1."""
+def row_numbers(where: str, index: Any, count: int, *, name: str = "index") -> Array:
+    """Row numbers as contiguous int64, each in 0 … count − 1; `name` is what the caller calls them."""
     if not isinstance(index, np.ndarray):
-        raise TypeError(f"{where}: index must be a NumPy array of ints, got {type(index).__name__}")
+        raise TypeError(f"{where}: {name} must be a NumPy array of ints, got {type(index).__name__}")
     if index.dtype.kind not in "iu":
-        raise TypeError(f"{where}: index must hold ints, got {index.dtype}; pass index.astype(np.int64)")
+        raise TypeError(f"{where}: {name} must hold ints, got {index.dtype}; pass {name}.astype(np.int64)")
     if index.size and (index.min() < 0 or index.max() >= count):
         wrong = (index < 0) | (index >= count)
         place = np.unravel_index(int(wrong.argmax()), index.shape)
         position = ", ".join(str(int(axis)) for axis in place)
         raise ValueError(
-            f"{where}: index must be in 0 … {count - 1}, got {index[place]} at ({position})"
+            f"{where}: {name} must be in 0 … {count - 1}, got {index[place]} at ({position})"
             + (f" and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else "")
         )
     # A copy: nobody else can change it between this check and the kernel, which reads without the GIL.
