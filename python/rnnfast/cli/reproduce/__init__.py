@@ -1,7 +1,7 @@
 """`rnnfast reproduce NAME`: published tables, printed beside what was just measured.
 
 Exit status 0 where every number is within its bound, 1 where one is not (a line on stderr says which), 2 for
-bad usage. Not here: what is computed (`ridership`, `synthetic`), and the table (`comparison`).
+bad usage. Not here: what is computed (`ridership`, `synthetic`, `tasks`), and the table (`comparison`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rnnfast.files import whole_file
 
 from .comparison import Report
 
-NAMES = ("ridership", "synthetic")
+NAMES = ("ridership", "synthetic", "tasks")
 
 
 class UsageError(Exception):
@@ -26,11 +26,12 @@ class UsageError(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `rnnfast reproduce`, besides those that all commands share."""
-    parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"the table: {' or '.join(NAMES)}")
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=f"the table: {', '.join(NAMES)}")
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="ridership: the CSV file of daily boardings, which is not part of rnnfast",
+        help="ridership: the CSV file of daily boardings; tasks: the wheel of aeon, for its JapaneseVowels; "
+        "both are not part of rnnfast",
     )
     parser.add_argument(
         "--rows", metavar="ROW[,ROW]", help="these rows only, * matches anything; an unknown row lists them"
@@ -52,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     try:
         _check_json(arguments.json)
-        report = _ridership(arguments) if arguments.name == "ridership" else _synthetic(arguments)
+        report = {"ridership": _ridership, "synthetic": _synthetic, "tasks": _tasks}[arguments.name](
+            arguments
+        )
     except UsageError as error:
         print(f"rnnfast reproduce: error: {error}", file=sys.stderr)
         return 2
@@ -103,6 +106,27 @@ def _synthetic(arguments: argparse.Namespace) -> Report:
         raise UsageError("--data: synthetic makes its own series; leave it out")
     report = Report("synthetic", synthetic.SOURCE, {"seed": arguments.seed})
     runner = synthetic.Runner(report, arguments.seed)
+    for row in _announced(rows, arguments):
+        runner.run(row)
+    return report
+
+
+def _tasks(arguments: argparse.Namespace) -> Report:
+    from . import tasks
+
+    rows = _chosen_rows(tasks.ROWS, arguments.rows)
+    if arguments.data is None and any(row.startswith(tasks.SPEAKERS) for row in rows):
+        if arguments.rows is not None:
+            raise UsageError(f"{tasks.SPEAKERS} needs --data FILE: {tasks.EXPECTED}")
+        rows = [row for row in rows if not row.startswith(tasks.SPEAKERS)]
+        print(
+            f"rnnfast reproduce: {tasks.SPEAKERS} left out: it needs --data FILE, {tasks.EXPECTED}",
+            file=sys.stderr,
+        )
+    if arguments.data is not None and not os.path.exists(arguments.data):
+        raise UsageError(f"--data {arguments.data}: no such file; expected {tasks.EXPECTED}")
+    report = Report("tasks", tasks.SOURCE, {"seed": arguments.seed, "data": arguments.data})
+    runner = tasks.Runner(report, arguments.seed, arguments.data)
     for row in _announced(rows, arguments):
         runner.run(row)
     return report
