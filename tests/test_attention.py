@@ -136,6 +136,14 @@ def test_wrong_arguments_are_named(kind: str) -> None:
     with pytest.raises(TypeError, match=rf"{name}: dtype must be float32 or float64, got int64"):
         KINDS[kind](4, 6, dtype=np.int64)
     y, tape = attention.forward(query, memory)
+    size = attention.output_size
+    for wrong in (y[:1, :1], y[:, :2], y[:, :, :2], y[0]):
+        with pytest.raises(
+            ValueError, match=rf"{name}.backward: dy must have shape .*= \(4, 3, {size}\), got \("
+        ):
+            attention.backward(tape, wrong)
+    with pytest.raises(TypeError, match=rf"{name}.backward: dy must have dtype float64, got float32"):
+        attention.backward(tape, y.astype(np.float32))
     attention.backward(tape, y)
     with pytest.raises(RuntimeError, match=rf"{name}.backward: tape must be used once"):
         attention.backward(tape, y)

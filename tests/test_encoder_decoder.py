@@ -14,7 +14,7 @@ import rnnfast
 from gradcheck import check_gradients
 from problems import randomize, same_bits
 from rnnfast import losses, models, nn, optim, reference, train
-from rnnfast.models.decoding import log_softmax, uniforms
+from rnnfast.models.decoding import at_temperature, log_softmax, uniforms
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ATTENTIONS = [None, "luong", "bahdanau"]
@@ -108,7 +108,7 @@ def test_gradients_with_all_options(attention: str | None, sampling: float) -> N
         weight_dropout=0.2, zoneout=0.2, proj_size=3, layer_norm="split", trainable_state=True,
         conv={"channels": 3, "kernel_size": 2, "activation": "tanh"},
     )  # fmt: skip
-    check(model, lengths=[4, 2, 1, 3])
+    check(model, lengths=[4, 2, 0, 3])
 
 
 @EVERY_ATTENTION
@@ -243,6 +243,17 @@ def test_steps_of_one_sequence_share_its_masks(cell: str) -> None:
     layer.counter.call = 1
     y, *_ = layer.forward(x[:, :1])
     assert not same_bits(y, steps[0])
+    # Sequences within sequences have masks of their own, and leave the outer ones as they were.
+    layer.counter.call = 0
+    state, steps = layer.init_state(2), []
+    with layer.counter.sequence():
+        for t in range(5):
+            y, state, _ = layer.forward(x[:, t : t + 1], state)
+            steps.append(y)
+            with layer.counter.sequence():
+                inner, *_ = layer.forward(x[:, :1])
+            assert not same_bits(inner, steps[0])
+    assert same_bits(np.concatenate(steps, axis=1), whole)
     # What is drawn anew at every step is not the same at two steps.
     layer = nn.Recurrent(cell, 3, 8, 2, seed=0, dropout=0.5)
     state = layer.init_state(2)
@@ -306,19 +317,19 @@ def test_batch_mates_padding_and_threads_do_not_matter(attention: str | None, ta
 
 def test_padding_of_values_may_hold_anything() -> None:
     model = make(source="values", attention="luong", conv={"channels": 3, "kernel_size": 2})
-    given = inputs(model)
+    given, lengths = inputs(model), [4, 2, 0, 3]
     spoiled = given["source"].copy()
-    for n, length in enumerate(LENGTHS):
+    for n, length in enumerate(lengths):
         spoiled[n, length:] = np.nan
-    y, tape = model.forward(**given, lengths=LENGTHS)
-    other, spoiled_tape = model.forward(**{**given, "source": spoiled}, lengths=LENGTHS)
+    y, tape = model.forward(**given, lengths=lengths)
+    other, spoiled_tape = model.forward(**{**given, "source": spoiled}, lengths=lengths)
     assert same_bits(y, other)
     dsource = model.backward(spoiled_tape, y)
     gradient = model.flatten().grad.copy()
     model.zero_grad()
     assert same_bits(dsource, model.backward(tape, y))
     assert same_bits(gradient, model.flatten().grad)
-    assert all((dsource[n, length:] == 0).all() for n, length in enumerate(LENGTHS))
+    assert all((dsource[n, length:] == 0).all() for n, length in enumerate(lengths))
 
 
 @EVERY_ATTENTION
@@ -382,6 +393,24 @@ def test_draws_belong_to_seed_and_sample() -> None:
     assert same_bits(np.ascontiguousarray(uniforms(3, 5, 9)[:, :8]), draws)
     assert len(np.unique(draws)) == draws.size
     assert ((draws >= 0) & (draws < 1)).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_nothing_is_drawn_from_logits_that_are_not_finite(wrong: float) -> None:
+    choose = at_temperature(0.5, uniforms(0, 3, 4))
+    logits = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+    assert choose(logits, 2).shape == (3,)
+    logits[1, 4] = wrong
+    with pytest.raises(
+        ValueError, match=rf"at_temperature: logits must be finite, got {wrong} for token 4 of "
+    ):
+        choose(logits, 2)
+    model = make(np.float32)
+    model.decoder.head.bias.data = np.full(5, wrong)
+    with pytest.raises(
+        ValueError, match=r"EncoderDecoder.sample: logits must .* for token 0 of sample 0 at step 0; look for"
+    ):
+        model.sample(np.array([[1, 2]]), 3, seed=0)
 
 
 def every_sequence(tokens: int, steps: int) -> list[tuple[int, ...]]:
@@ -485,6 +514,15 @@ def test_a_source_shorter_than_the_kernel() -> None:
     model = make(source="values", conv={"channels": 3, "kernel_size": 6, "stride": 2})
     with pytest.raises(ValueError, match=r"Conv1d.forward: x .*step"):
         model.forward(**inputs(model))
+    for source in ("values", "tokens"):
+        model = make(source=source, conv={"channels": 3, "kernel_size": 2})
+        message = (
+            r": lengths must be 0, or 2 or more, as conv reads .*, got 1 at n=1; leave such sequences out"
+        )
+        with pytest.raises(ValueError, match="EncoderDecoder.forward" + message):
+            model.forward(**inputs(model), lengths=[4, 1, 0, 3])
+        with pytest.raises(ValueError, match="EncoderDecoder.decode" + message):
+            model.decode(**known(model), steps=2, lengths=[4, 1, 0, 3])
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

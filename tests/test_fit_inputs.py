@@ -157,6 +157,45 @@ def test_what_cannot_be_cut_into_pieces_says_so() -> None:
         fit(make(Gated), ({**x, "gate": mask}, y, mask), bptt=2)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint32, np.int8, np.int64])
+def test_pieces_see_lengths_of_any_type_of_ints(kind: type) -> None:
+    x, y, _ = per_step(("x", "lengths"))
+    expected, found = make(models.Seq2Seq), make(models.Seq2Seq)
+    # Without a mask, so that the zeros behind the ends are in the loss.
+    fit(expected, (x, y), bptt=2)
+    fit(found, ({**x, "lengths": x["lengths"].astype(kind)}, y), bptt=2)
+    assert states(found) == states(expected)
+
+
+@pytest.mark.parametrize("given", ["arrays", "batches"])
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ([(3, 7)], ValueError, r": lengths must be in 0..T=6, got 7 at n=3$"),
+        ([(3, -1), (5, 99)], ValueError, r": lengths must be in 0..T=6, got -1 at n=3 and 1 more"),
+        (float, TypeError, r": lengths must be ints, got float64; pass np.asarray\(lengths, np.int64\)"),
+    ],
+    ids=str,
+)
+def test_lengths_are_checked_before_they_are_cut(
+    given: str, changed: Any, error: type[Exception], message: str
+) -> None:
+    """With the words of a fit on whole sequences."""
+    x, y, mask = per_step(("x", "lengths"))
+    if changed is float:
+        x["lengths"] = x["lengths"].astype(float)
+    else:
+        for n, length in changed:
+            x["lengths"][n] = length
+    model = make(models.Seq2Seq)
+    before = states(model)
+    batches: Any = (x, y, mask) if given == "arrays" else [(x, y, mask)]
+    for bptt, title in ((None, "GRU.forward"), (2, "train.fit"), (6, "train.fit")):
+        with pytest.raises(error, match="^" + title + message):
+            fit(model, batches, bptt=bptt, shuffle=False, batch_size=20)
+        assert states(model) == before
+
+
 @pytest.mark.parametrize("call", ["fit", "validation", "evaluate", "predict", "model.predict"])
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
@@ -192,6 +231,40 @@ def test_bad_dicts_are_named(
         calls[call]()
     assert str(caught.value).startswith(title)
     assert states(model) == before
+
+
+@pytest.mark.parametrize("call", ["fit", "bptt", "validation", "evaluate"])
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"length": 1}, TypeError, r"must have names among x, lengths, resets, .*got 'length'"),
+        ({"state": None}, TypeError, r"must have names among .*got 'state'"),
+        ({"training": True}, TypeError, r"must have names among .*got 'training'"),
+        ({"lengths": 3}, TypeError, r"\['lengths'\] must be an array, got int"),
+        ({"resets": np.zeros((3, 6), bool)}, ValueError,
+         r"\['resets'\] must have as many samples .*got \(3, 6\)"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_dicts_in_given_batches_are_named(
+    call: str, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    x, y = problem()
+    wrong, model = [({**x, **changes}, y)], make()
+    before = states(model)
+    calls = {
+        "fit": lambda: fit(model, wrong),
+        "bptt": lambda: fit(model, wrong, bptt=2),
+        "validation": lambda: fit(model, [(x, y)], validation=wrong),
+        "evaluate": lambda: train.evaluate(model, wrong),
+    }
+    title = {"validation": "train.fit: validation X", "evaluate": "train.evaluate: X"}.get(
+        call, "train.fit: X"
+    )
+    with pytest.raises(error, match=message) as caught:
+        calls[call]()
+    assert str(caught.value).startswith(title)
+    assert states(model) == before or call == "validation"
 
 
 def test_missing_names_and_empty_dicts_are_named() -> None:

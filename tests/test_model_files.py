@@ -101,8 +101,8 @@ def test_load_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"load: .*model.npz"):
         rnnfast.load(path)
     path.write_bytes(whole)
-    rewrite(path, format_version=2)
-    with pytest.raises(ValueError, match=r"format_version must be 1 or less, got 2; upgrade rnnfast"):
+    rewrite(path, format_version=3)
+    with pytest.raises(ValueError, match=r"format_version must be 2 or less, got 3; upgrade rnnfast"):
         rnnfast.load(path)
     rewrite(path, format_version=1, **{"class": "NewModel"})
     with pytest.raises(ValueError, match=r"load: class must be one of .*Seq2Vec.*, got 'NewModel'"):
@@ -272,6 +272,9 @@ def test_golden_files_load_for_ever(path: Path) -> None:
     with np.load(path.with_suffix(".expected.npz"), allow_pickle=False) as file:
         expected = {name: file[name] for name in file.files}
     y = expected.pop("y")
+    if path.name == "seq2seq-conv.npz":
+        # 2, shorter than the kernel, is refused today; then as now no step was left of it, as of 0.
+        expected["lengths"][1] = 0
     model = rnnfast.load(path)
     found = model.forward(**expected, training=False)[0]
     assert found.dtype == y.dtype
@@ -290,19 +293,101 @@ def test_files_name_only_classes_that_are_there() -> None:
         assert isinstance(getattr(importlib.import_module(module), name), type)
 
 
-def test_a_golden_file_is_what_is_written_today(tmp_path: Path) -> None:
-    """Saved again it is the same file, so that a version which reads one reads the other."""
-    for path in golden_files():
-        if path.suffix == ".npz":
-            rnnfast.load(path).save(tmp_path / path.name)
-            assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
-
-
 EVERY: dict[str, Any] = {
     "Seq2Seq": lambda: models.Seq2Seq(3, 4, 2, conv={"channels": 4, "kernel_size": 2}),
     "Seq2Vec": lambda: models.Seq2Vec(3, 4, 2, pooling="max"),
     "Vec2Seq": lambda: models.Vec2Seq(3, 4, 2, steps=3, mode="state", feedback=True),
 }
+
+
+def test_a_golden_file_is_what_is_written_today(tmp_path: Path) -> None:
+    """Saved again it is the same file, so that a version which reads one reads the other; but for the format
+    where a file of the first one was written with what came after it.
+    """
+    again, versions = tmp_path / "model.npz", []
+    for path in golden_files():
+        if path.suffix == ".npz":
+            rnnfast.load(path).save(again)
+            before, after = header_of(path), header_of(again)
+            assert before["format_version"] <= after["format_version"], path.name
+            versions.append((before["format_version"], after["format_version"]))
+            if before["format_version"] < after["format_version"]:
+                rewrite(again, format_version=before["format_version"])
+            assert again.read_bytes() == path.read_bytes(), path.name
+    assert set(versions) == {(1, 1), (1, 2), (2, 2)}
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        header: dict[str, Any] = json.loads(str(file["rnnfast.json"]))
+    return header
+
+
+@pytest.mark.parametrize(
+    ("build", "version"),
+    [
+        (lambda: models.Seq2Seq(3, 4, 2, cell="lstm", zoneout=0.1), 1),
+        (lambda: models.Seq2Vec(3, 4, 2, pooling="last", conv=None), 1),
+        (lambda: models.Seq2Seq(3, 4, 2, conv={"channels": 4, "kernel_size": 2}), 2),
+        (lambda: models.Seq2Vec(3, 4, 2, pooling="mean"), 2),
+        (lambda: models.Vec2Seq(3, 4, 2, steps=3), 2),
+        (lambda: models.WaveNet(3, 4, 2), 2),
+        (lambda: models.EncoderDecoder(3, 4, 2), 2),
+    ],
+)
+def test_the_format_is_the_oldest_that_can_hold_a_file(tmp_path: Path, build: Any, version: int) -> None:
+    """The first one where a version that knows no other can read it; every file of the first is read too."""
+    model, path = build(), tmp_path / "model.npz"
+    model.save(path)
+    assert header_of(path)["format_version"] == version
+    rewrite(path, format_version=1)
+    assert rnnfast.load(path).arguments == model.arguments
+
+
+def test_the_format_of_a_forecaster_is_that_of_its_network() -> None:
+    header = {"class": "Forecaster", "arguments": {"horizon": 3}, "network": {"hidden_size": 4}}
+    assert io._format_version(header) == 1
+    assert io._format_version({**header, "network": {"hidden_size": 4, "pooling": "mean"}}) == 2
+
+
+@pytest.mark.parametrize("name", [*EVERY, "WaveNet", "EncoderDecoder"])
+@pytest.mark.parametrize("size", [10**3, 10**7, 10**30])
+def test_sizes_that_are_not_those_of_the_arrays_are_damage(tmp_path: Path, name: str, size: int) -> None:
+    """Before a model of that size is made, which would take all memory."""
+    builders = {
+        **EVERY,
+        "WaveNet": lambda: models.WaveNet(3, 4, 2, conv={"channels": 4, "kernel_size": 2}),
+        "EncoderDecoder": lambda: models.EncoderDecoder(3, 4, 2, future_size=1),
+    }
+    model, path = builders[name](), tmp_path / "model.npz"
+    model.save(path)
+    arguments = model.arguments
+    forged = [{**arguments, key: size} for key in arguments if key in io._SIZES or key == "num_layers"]
+    if arguments.get("conv"):
+        forged += [
+            {**arguments, "conv": {**arguments["conv"], key: size}} for key in ("channels", "kernel_size")
+        ]
+    assert len(forged) >= 4
+    for changed in forged:
+        rewrite(path, arguments=changed)
+        message = rf"load: path must be an undamaged .*make no {name}: .*={size}, and no more than \d+ in the"
+        with pytest.raises(ValueError, match=message):
+            rnnfast.load(path)
+
+
+def test_memory_that_a_header_asks_for_in_vain_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes that no array has, as the steps of a Vec2Seq, are found out when there is no room for them."""
+    path = tmp_path / "model.npz"
+    make(models.Seq2Vec, "gru").save(path)
+
+    def full(header: Any, arrays: Any) -> None:
+        raise MemoryError("Unable to allocate 1. PiB")
+
+    monkeypatch.setattr(models.Seq2Vec, "from_archive", full)
+    with pytest.raises(ValueError, match=r"undamaged file .*make no Seq2Vec: Unable to allocate 1. PiB"):
+        rnnfast.load(path)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -330,10 +415,10 @@ def test_a_newer_format_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / "model.npz"
     EVERY[name]().save(path)
     arguments = EVERY[name]().arguments
-    rewrite(path, format_version=2, arguments={**arguments, "a later option": 1})
-    with pytest.raises(ValueError, match=r"load: format_version must be 1 or less, got 2; upgrade rnnfast"):
+    rewrite(path, format_version=3, arguments={**arguments, "a later option": 1})
+    with pytest.raises(ValueError, match=r"load: format_version must be 2 or less, got 3; upgrade rnnfast"):
         rnnfast.load(path)
-    rewrite(path, format_version=1)
+    rewrite(path, format_version=2)
     with pytest.raises(
         ValueError, match=rf"load: path must be an undamaged .*make no {name}: .*'a later option'"
     ):

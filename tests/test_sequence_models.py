@@ -15,7 +15,7 @@ from rnnfast import init, models, nn, train
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CONV = {"channels": 4, "kernel_size": 3, "stride": 2}
-LENGTHS = np.array([9, 0, 6, 4])
+LENGTHS = np.array([9, 0, 6, 5])
 KINDS: list[tuple[type[models.SequenceModel], dict[str, Any]]] = [
     (models.Seq2Seq, {}),
     (models.Seq2Vec, {}),
@@ -110,12 +110,35 @@ def test_only_real_steps_count(
     y = model(x, lengths=LENGTHS)
     np.testing.assert_allclose(y, as_written(model, x, LENGTHS), rtol=1e-12, atol=1e-13)
     behind = np.arange(9) >= LENGTHS[:, None]
-    x[behind] = 1e3
-    assert same_bits(model(x, lengths=LENGTHS), y)
-    y, tape = model.forward(x, lengths=LENGTHS.tolist())
-    dx = model.backward(tape, np.ones_like(y))
-    assert not dx[behind].any()
-    assert dx[~behind].any()
+    gradients = []
+    for value in (0.0, np.nan, np.inf, 1e3):
+        x[behind] = value
+        assert same_bits(model(x, lengths=LENGTHS), y)
+        again, tape = model.forward(x, lengths=LENGTHS.tolist())
+        assert same_bits(again, y)
+        model.zero_grad()
+        dx = model.backward(tape, np.ones_like(y))
+        assert not dx[behind].any()
+        assert dx[~behind].any()
+        assert (x[behind] == value).all() or np.isnan(x[behind]).all()  # the caller's array is as it was
+        gradients.append([dx, *(parameter.grad.copy() for parameter in model.parameters())])
+    assert all(np.isfinite(gradient).all() for gradient in gradients[0])
+    for found in gradients[1:]:
+        assert all(map(same_bits, found, gradients[0]))
+
+
+@pytest.mark.parametrize("kind", [models.Seq2Seq, models.Seq2Vec])
+def test_sequences_shorter_than_the_kernel_are_named(kind: Any) -> None:
+    model, x = make(kind, conv={**CONV, "dilation": 2}), sequences()
+    message = (
+        rf"{kind.__name__}.forward: lengths must be 0, or 5 or more, as conv reads as many steps for one "
+        r"output, got 4 at n=1 and 1 more; leave such sequences out, pad them in front"
+    )
+    with pytest.raises(ValueError, match=message):
+        model.forward(x, lengths=[9, 4, 0, 1])
+    with pytest.raises(ValueError, match=r"got 4 at n=0; leave"):
+        model(x, lengths=[4, 5, 9, 0])
+    assert np.isfinite(model(x, lengths=[5, 9, 0, 0])).all()
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
@@ -127,6 +150,7 @@ def test_a_sample_does_not_see_its_mates_or_its_padding(
     """With one unit too, where NumPy would sum in pairs over all of an array."""
     model = kind(3, size, 2, cell="gru", seed=7, **options, **front)
     x, lengths = sequences(batch=40, steps=35), np.random.default_rng(2).integers(0, 36, 40)
+    lengths[(lengths > 0) & (lengths < 3)] = 3  # as few as the convolution takes
     lengths[:5] = (0, 35, 33, 34, 12)
     whole = model.predict(x, lengths=lengths)
     for batch_size in (1, 7, 39):
@@ -305,8 +329,8 @@ def test_inputs_are_checked() -> None:
         fronted(x, resets=cuts())
     with pytest.raises(ValueError, match=r"Conv1d.forward: x must have T of 3 or more steps"):
         fronted(x[:, :2])
-    with pytest.raises(ValueError, match=r"Conv1d.forward: x must have shape"):
-        fronted(x[:, :, :2])
+    with pytest.raises(ValueError, match=r"Seq2Seq.forward: x must have shape .*input_size.*got \(4, 9, 2\)"):
+        fronted(x[:, :, :2], lengths=LENGTHS)
     y, tape = plain.forward(x, lengths=LENGTHS)
     with pytest.raises(ValueError, match=r"Seq2Seq.backward: dy must have shape .*got \(4, 8, 2\)"):
         plain.backward(tape, y[:, :8])

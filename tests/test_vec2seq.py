@@ -13,6 +13,7 @@ import rnnfast
 from model_gradients import check_model
 from problems import randomize, same_bits
 from rnnfast import models, optim, train
+from rnnfast.nn import RandomCounter
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MODES = list(product(("repeat", "state"), (False, True)))
@@ -152,6 +153,26 @@ def test_masks_of_a_sequence_are_the_same_at_all_steps(option: str) -> None:
     assert same_bits(model.forward(x, y)[0], y)
     assert not same_bits(model.forward(x)[0], y)
     assert after != start
+
+
+def test_inference_leaves_the_masks_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may run in another thread, between two steps of a training call."""
+    model, x = make("repeat", True, recurrent_dropout=0.4), vectors()
+    start = model.random_state()
+    y = model.forward(x)[0]
+    model.set_random_state(start)
+    step = model.recurrent.forward
+
+    def interrupted(*inputs: Any, training: bool, **options: Any) -> Any:
+        found = step(*inputs, training=training, **options)
+        if training:
+            model(x)
+        return found
+
+    monkeypatch.setattr(model.recurrent, "forward", interrupted)
+    assert same_bits(model.forward(x)[0], y)
+    monkeypatch.setattr(RandomCounter, "sequence", None)
+    assert same_bits(model.forward(x, training=False)[0], model(x))
 
 
 @pytest.mark.parametrize(("mode", "feedback"), MODES)

@@ -32,7 +32,8 @@ TRANSLATION = {
 }
 CONV = {"channels": 4, "kernel_size": 3, "stride": 2, "dilation": 1}
 
-# By name: a model, and its inputs. The "format1" ones were written before conv and pooling were there.
+# By name: a model, and its inputs. The "format1" ones were written before conv and pooling were there; of
+# those with what came after the first format, the "format2" ones alone say so in their header.
 CASES: dict[str, tuple[Callable[[], models.Model], dict[str, Array]]] = {
     "seq2seq-format1.npz": (
         lambda: models.Seq2Seq(3, 4, 2, 2, cell="lstm", bidirectional=True, dropout=0.25, seed=1),
@@ -48,7 +49,7 @@ CASES: dict[str, tuple[Callable[[], models.Model], dict[str, Array]]] = {
     ),
     "seq2seq-conv.npz": (
         lambda: models.Seq2Seq(3, 4, 2, cell="gru", reset="before", conv=CONV, seed=4),
-        {**sequences(3, 9, 3), "lengths": np.array([9, 2, 6])},
+        {**sequences(3, 9, 3), "lengths": np.array([9, 0, 6])},  # in the file 2, refused since
     ),
     "seq2seq-layers.npz": (
         lambda: models.Seq2Seq(
@@ -111,6 +112,28 @@ CASES: dict[str, tuple[Callable[[], models.Model], dict[str, Array]]] = {
             3, 2, 4, attention="bahdanau", source="values", target="values", conv=CONV, seed=17
         ),
         {"source": sequences(2, 9, 3)["x"], "target": sequences(2, 4, 2)["x"]},
+    ),
+    "seq2seq-conv-format2.npz": (
+        lambda: models.Seq2Seq(3, 4, 2, cell="lstm", conv={**CONV, "dilation": 2}, seed=18),
+        {**sequences(3, 9, 3), "lengths": np.array([9, 0, 6])},
+    ),
+    "seq2vec-mean-conv-format2.npz": (
+        lambda: models.Seq2Vec(3, 4, 2, pooling="mean", conv=CONV, bidirectional=True, seed=19),
+        {**sequences(3, 9, 3), "lengths": np.array([9, 0, 5])},
+    ),
+    "vec2seq-format2.npz": (
+        lambda: models.Vec2Seq(3, 4, 2, 4, mode="state", feedback=True, seed=20),
+        sequences(3, 3),
+    ),
+    "wavenet-conv-format2.npz": (
+        lambda: models.WaveNet(3, 4, 2, dilations=(1, 2), conv=CONV, seed=21),
+        sequences(2, 15, 3),
+    ),
+    "encoder-decoder-format2.npz": (
+        lambda: models.EncoderDecoder(
+            6, 5, 4, attention="luong", conv={**CONV, "stride": 1}, end_token=0, seed=22
+        ),
+        TRANSLATION,
     ),
 }
 

@@ -19,6 +19,45 @@ from .decoder import Decoder, Memory
 from .encoder import as_arrays, as_state
 
 
+class Given(NamedTuple):
+    """What decoding starts from, checked.
+
+    Args:
+        decoder: the decoder.
+        memory, state: what it looks at and starts from.
+        read: what step 0 reads: tokens (N,), or values (N, O).
+        steps: U, the most tokens of a sequence, or the values.
+        future: covariates, shape (N, U, future_size), or None.
+        end: token that ends a sequence, or None.
+    """
+
+    decoder: Decoder
+    memory: Memory
+    state: State
+    read: Array
+    steps: int
+    future: Array | None
+    end: int | None
+
+    def step(self, t: int, read: Array, state: State) -> tuple[Array, State, Array | None]:
+        """Step t of B continuations of each sample, which read (N, B) or (N, B, O); as `Decoder.step`."""
+        future = self.future
+        if future is not None:
+            future = np.repeat(future[:, t : t + 1], read.shape[1], axis=1)
+        return self.decoder.step(self.decoder.features(read, future), state, self.memory)
+
+    def no_weights(self, *front: int) -> Array | None:
+        """Zeros for the probabilities of attention, shape (…, S); None without attention."""
+        if self.memory.keys is None:
+            return None
+        values = self.memory.values
+        return np.zeros((*front, values.shape[1]), values.dtype)
+
+    def no_tokens(self, *front: int) -> Array:
+        """Tokens for all steps, shape (…, U): the end token, which stays behind the end of a sequence."""
+        return np.full((*front, self.steps), 0 if self.end is None else self.end, np.int64)
+
+
 class Decoded(NamedTuple):
     """Decoded token sequences; from a beam search each shape has an axis of beams, best first, behind N.
 
@@ -36,86 +75,76 @@ class Decoded(NamedTuple):
     attention_weights: Array | None
 
 
-def decode_values(
-    decoder: Decoder, memory: Memory, state: State, read: Array, steps: int, future: Array | None
-) -> tuple[Array, Array | None]:
+def decode_values(given: Given) -> tuple[Array, Array | None]:
     """Feed values back, y_t from y_{t-1}.
 
     Args:
-        decoder: of values.
-        memory, state: what it looks at and starts from.
-        read: values that it reads first, shape (N, O).
-        steps: U.
-        future: shape (N, U, future_size), or None.
+        given: with a decoder of values.
 
     Returns:
         (y, p): shape (N, U, O); probabilities of attention, shape (N, U, S), or None.
     """
-    y = np.empty((len(read), steps, decoder.target_size), read.dtype)
-    weights = _weights(memory, (len(read), steps))
+    read, state, steps = given.read, given.state, given.steps
+    y = np.empty((len(read), steps, given.decoder.target_size), read.dtype)
+    weights = given.no_weights(len(read), steps)
     for t in range(steps):
-        x = decoder.features(read[:, None], None if future is None else future[:, t : t + 1])
-        y_t, state, p = decoder.step(x, state, memory)
+        y_t, state, p = given.step(t, read[:, None], state)
         read = y[:, t] = y_t[:, 0]
         if weights is not None and p is not None:
             weights[:, t] = p[:, 0]
     return y, weights
 
 
-def decode_tokens(
-    decoder: Decoder,
-    memory: Memory,
-    state: State,
-    start: int,
-    steps: int,
-    future: Array | None,
-    *,
-    end: int | None,
-    choose: Callable[[Array, int], Array],
-) -> Decoded:
+def decode_tokens(given: Given, choose: Callable[[Array, int], Array]) -> Decoded:
     """One token after the other, as `choose` says.
 
     Args:
-        decoder: of tokens.
-        memory, state: what it looks at and starts from.
-        start: token that it reads first.
-        steps: the most tokens of a sequence.
-        future: shape (N, steps, future_size), or None.
-        end: token that ends a sequence, or None.
+        given: with a decoder of tokens.
         choose: (logits (N, O), t) -> tokens (N,).
     """
-    batch = len(memory.values)
+    state, steps = given.state, given.steps
+    batch = len(given.read)
     rows = np.arange(batch)
-    tokens = np.full((batch, steps), 0 if end is None else end, np.int64)
+    tokens, weights = given.no_tokens(batch), given.no_weights(batch, steps)
     lengths, total = np.zeros(batch, np.int64), np.zeros(batch)
-    weights = _weights(memory, (batch, steps))
-    read, alive = np.full((batch, 1), start, np.int64), np.ones(batch, bool)
+    read, alive = given.read[:, None], np.ones(batch, bool)
     for t in range(steps):
         if not alive.any():
             break
-        x = decoder.features(read, None if future is None else future[:, t : t + 1])
-        y, state, p = decoder.step(x, state, memory)
+        y, state, p = given.step(t, read, state)
         chosen = choose(y[:, 0], t)
         total += np.where(alive, log_softmax(y[:, 0])[rows, chosen], 0.0)
         lengths += alive
         tokens[alive, t] = chosen[alive]
         if weights is not None and p is not None:
             weights[alive, t] = p[alive, 0]
-        if end is not None:
-            alive &= chosen != end
+        if given.end is not None:
+            alive &= chosen != given.end
         read = chosen[:, None]
     return Decoded(tokens, lengths, total, weights)
 
 
-def at_temperature(temperature: float, uniform: Array) -> Callable[[Array, int], Array]:
+def at_temperature(
+    temperature: float, uniform: Array, operation: str = "at_temperature"
+) -> Callable[[Array, int], Array]:
     """`choose` that draws from softmax(logits / temperature), by inversion of its distribution function.
 
     Args:
         temperature: above 0.
         uniform: float64 in [0, 1), shape (N, steps).
+        operation: who asks, for errors.
+
+    Returns:
+        (logits (N, O), t) -> tokens (N,). It raises ValueError if a logit is NaN or infinite.
     """
 
     def choose(logits: Array, t: int) -> Array:
+        if not np.isfinite(logits).all():
+            n, token = np.argwhere(~np.isfinite(logits))[0].tolist()
+            raise ValueError(
+                f"{operation}: logits must be finite, got {logits[n, token]} for token {token} of sample {n} "
+                f"at step {t}; look for NaN and very large numbers in the input and the parameters"
+            )
         wide = logits.astype(np.float64)
         wide -= wide.max(axis=-1, keepdims=True)
         with np.errstate(over="ignore"):  # a logit far below the largest has probability 0
@@ -157,37 +186,21 @@ def log_softmax(logits: Array) -> Array:
     return wide
 
 
-def beam_search(
-    decoder: Decoder,
-    memory: Memory,
-    state: State,
-    start: int,
-    steps: int,
-    future: Array | None,
-    *,
-    end: int | None,
-    beams: int,
-    penalty: float,
-) -> Decoded:
+def beam_search(given: Given, beams: int, penalty: float) -> Decoded:
     """Keep the B best beginnings, step by step; those that have ended compete with the others.
 
     score = log P / ((5 + length) / 6)^penalty (Wu et al. 2016, equation 14, without coverage). The beams are
     B queries of one sample, so that memory and keys are held once a sample.
 
     Args:
-        decoder: of tokens.
-        memory, state: what it looks at and starts from.
-        start: token that it reads first.
-        steps: the most tokens of a sequence.
-        future: shape (N, steps, future_size), or None.
-        end: token that ends a sequence, or None.
+        given: with a decoder of tokens.
         beams: B.
         penalty: 0 for the plain probability; above it longer sequences are preferred.
     """
-    batch = len(memory.values)
+    steps, end, batch = given.steps, given.end, len(given.read)
     samples = np.arange(batch)[:, None]
-    state = as_state([np.repeat(part, beams, axis=1) for part in as_arrays(state)])
-    read = np.full((batch, beams), start, np.int64)
+    state = as_state([np.repeat(part, beams, axis=1) for part in as_arrays(given.state)])
+    read = np.repeat(given.read[:, None], beams, axis=1)
     total = np.full((batch, beams), -np.inf)  # at first all beams are the same: one of them counts
     total[:, 0] = 0.0
     lengths, alive = np.zeros((batch, beams), np.int64), np.ones((batch, beams), bool)
@@ -197,8 +210,7 @@ def beam_search(
     for t in range(steps):
         if not (alive & (total > -np.inf)).any():
             break
-        at_t = None if future is None else np.repeat(future[:, t : t + 1], beams, axis=1)
-        y, state, p = decoder.step(decoder.features(read, at_t), state, memory)
+        y, state, p = given.step(t, read, state)
         steps_log = log_softmax(y.reshape(batch * beams, y.shape[2])).reshape(y.shape)
         if end is not None:
             # What has ended goes on in one way, at no cost.
@@ -219,8 +231,7 @@ def beam_search(
         read = token
         rows = (samples * beams + parent).reshape(-1)
         state = as_state([part[:, rows] for part in as_arrays(state)])
-    tokens = np.full((batch, beams, steps), 0 if end is None else end, np.int64)
-    weights = _weights(memory, (batch, beams, steps))
+    tokens, weights = given.no_tokens(batch, beams), given.no_weights(batch, beams, steps)
     beam = np.tile(np.arange(beams), (batch, 1))
     for t in reversed(range(len(chosen))):
         tokens[:, :, t] = chosen[t][samples, beam]
@@ -244,10 +255,3 @@ def _best(scores: Array, count: int) -> tuple[Array, Array]:
         found[:, rank] = scores[rows, best[:, rank]]
         scores[rows, best[:, rank]] = -np.inf
     return best, found
-
-
-def _weights(memory: Memory, front: tuple[int, ...]) -> Array | None:
-    """Zeros for the probabilities of attention, None without attention."""
-    if memory.keys is None:
-        return None
-    return np.zeros((*front, memory.values.shape[1]), memory.values.dtype)

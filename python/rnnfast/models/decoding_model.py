@@ -12,9 +12,8 @@ import numpy as np
 from ..init import resolve_seed
 from ..nn.arguments import check_array, check_finite, check_size
 from ..nn.parameter import Array
-from ..nn.states import State
-from .decoder import Decoder, Memory
-from .decoding import Decoded, at_temperature, beam_search, decode_tokens, decode_values, uniforms
+from .decoder import Decoder
+from .decoding import Decoded, Given, at_temperature, beam_search, decode_tokens, decode_values, uniforms
 from .encoder import Encoder
 from .model import Model
 
@@ -56,11 +55,7 @@ class DecodingModel(Model):
             >>> found.tokens.shape, bool(found.log_probabilities[0] < 0)
             ((1, 6), True)
         """
-        decoder, memory, state = self._tokens("greedy", source, steps, lengths, future)
-        return decode_tokens(
-            decoder, memory, state, self.start_token, steps, future, end=self.end_token,
-            choose=lambda logits, t: decoder.choose(logits),
-        )  # fmt: skip
+        return self._greedy(self._tokens("greedy", source, steps, lengths, future))
 
     def sample(
         self,
@@ -83,7 +78,8 @@ class DecodingModel(Model):
             As `greedy`; the log-probabilities are those at temperature 1.
 
         Raises:
-            TypeError, ValueError: as in `greedy`, and if the temperature is not above 0.
+            TypeError, ValueError: as in `greedy`, and if the temperature is not above 0 or the model gives a
+                logit that is not finite.
         """
         if not check_finite("EncoderDecoder.sample", "temperature", temperature) > 0:
             raise ValueError(
@@ -91,12 +87,9 @@ class DecodingModel(Model):
                 f"most probable tokens"
             )
         key = resolve_seed(seed)
-        decoder, memory, state = self._tokens("sample", source, steps, lengths, future)
-        draws = uniforms(key, len(memory.values), steps)
-        return decode_tokens(
-            decoder, memory, state, self.start_token, steps, future, end=self.end_token,
-            choose=at_temperature(float(temperature), draws),
-        )  # fmt: skip
+        given = self._tokens("sample", source, steps, lengths, future)
+        draws = uniforms(key, len(given.read), steps)
+        return decode_tokens(given, at_temperature(float(temperature), draws, "EncoderDecoder.sample"))
 
     def beam_search(
         self,
@@ -136,11 +129,7 @@ class DecodingModel(Model):
         """
         beams = check_size("EncoderDecoder.beam_search", "beam_size", beam_size)
         penalty = check_finite("EncoderDecoder.beam_search", "length_penalty", length_penalty)
-        decoder, memory, state = self._tokens("beam_search", source, steps, lengths, future)
-        return beam_search(
-            decoder, memory, state, self.start_token, steps, future, end=self.end_token,
-            beams=beams, penalty=penalty,
-        )  # fmt: skip
+        return beam_search(self._tokens("beam_search", source, steps, lengths, future), beams, penalty)
 
     def decode(
         self,
@@ -166,16 +155,11 @@ class DecodingModel(Model):
         Raises:
             TypeError, ValueError: as in `greedy`, for either kind of target.
         """
-        operation = "EncoderDecoder.decode"
-        memory, state = self._encode(operation, source, steps, lengths, future)
-        read = self._first(operation, start, len(memory.values))
+        given = self._given("decode", source, steps, lengths, future, start)
         if self.decoder.embedding is None:
-            y, weights = decode_values(self.decoder, memory, state, read, steps, future)
+            y, weights = decode_values(given)
         else:
-            y, _, _, weights = decode_tokens(
-                self.decoder, memory, state, self.start_token, steps, future, end=self.end_token,
-                choose=lambda logits, t: self.decoder.choose(logits),
-            )  # fmt: skip
+            y, _, _, weights = self._greedy(given)
         return (y, weights) if return_attention else y
 
     def __call__(self, source: Array, steps: int, **inputs: Any) -> Any:  # type: ignore[override]
@@ -232,25 +216,28 @@ class DecodingModel(Model):
             "state of the encoder, after the whole source; call decode on the source"
         )
 
-    def _tokens(
-        self, name: str, source: Array, steps: int, lengths: Any, future: Any
-    ) -> tuple[Decoder, Memory, State]:
+    def _greedy(self, given: Given) -> Decoded:
+        return decode_tokens(given, lambda logits, t: self.decoder.choose(logits))
+
+    def _tokens(self, name: str, source: Array, steps: int, lengths: Any, future: Any) -> Given:
+        """As `_given`, refused for a target of values."""
         if self.decoder.embedding is None:
             raise ValueError(
                 f"EncoderDecoder.{name}: target must be 'tokens', as values are not chosen among, "
                 f"got 'values'; use decode"
             )
-        return self.decoder, *self._encode(f"EncoderDecoder.{name}", source, steps, lengths, future)
+        return self._given(name, source, steps, lengths, future, None)
 
-    def _encode(
-        self, operation: str, source: Array, steps: int, lengths: Any, future: Any
-    ) -> tuple[Memory, State]:
-        """Check the arguments; run the encoder at inference."""
+    def _given(self, name: str, source: Array, steps: int, lengths: Any, future: Any, start: Any) -> Given:
+        """Check the arguments of method `name`; run the encoder at inference."""
+        operation = f"EncoderDecoder.{name}"
         check_size(operation, "steps", steps, minimum=0)
         source, counts = self.encoder.check_source(operation, source, lengths)
         self._check_future(operation, future, (len(source), steps))
+        read = self._first(operation, start, len(source))
         memory, counts, state, _ = self.encoder.forward(source, counts, training=False)
-        return self.decoder.look(memory, counts), state
+        seen = self.decoder.look(memory, counts)
+        return Given(self.decoder, seen, state, read, steps, future, self.end_token)
 
     def _first(self, operation: str, start: Any, batch: int) -> Array:
         """What step 0 reads: the start token (N,), or values (N, O)."""

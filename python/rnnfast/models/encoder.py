@@ -16,8 +16,8 @@ from ..nn import Embedding, Linear, Module, Tape
 from ..nn.arguments import check_array, check_flag, check_size
 from ..nn.cells import recurrent_layer
 from ..nn.parameter import Array
-from ..nn.states import SequenceLayout, State
-from .front import make_conv
+from ..nn.states import State, check_lengths, zero_padding
+from .front import check_long_enough, make_conv
 from .tokens import check_token_array, check_tokens
 
 
@@ -91,7 +91,8 @@ class Encoder(Module):
 
         Raises:
             TypeError: if the source has another dtype.
-            ValueError: if a shape is wrong, or a token or a length is out of its range.
+            ValueError: if a shape is wrong, a token or a length is out of its range, or a source is too short
+                for the convolution.
         """
         if self.embedding is None:
             sizes = (None, None, self.source_size)
@@ -99,13 +100,10 @@ class Encoder(Module):
             check_array(operation, "source", source, dtype=self.dtype, axes=axes, sizes=sizes)
         else:
             check_token_array(operation, "source", source, (None, None))
-        batch, steps = source.shape[:2]
-        counts = SequenceLayout(True, self.dtype).check_lengths(operation, lengths, batch, steps)
-        if counts is not None:
-            real = np.arange(steps) < counts[:, None]
-            source = np.where(
-                real.reshape(real.shape + (1,) * (source.ndim - 2)), source, source.dtype.type(0)
-            )
+        counts = check_lengths(operation, lengths, *source.shape[:2])
+        if self.conv is not None:
+            check_long_enough(operation, self.conv, counts)
+        source = zero_padding(source, counts)
         if self.embedding is not None:
             check_tokens(operation, "source", source, self.source_size)
         return source, counts

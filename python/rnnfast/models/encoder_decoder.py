@@ -183,7 +183,8 @@ class EncoderDecoder(DecodingModel):
             source: ints, shape (N, S), or floats, shape (N, S, source_size).
             target: what is wanted, ints, shape (N, U), or floats, shape (N, U, O). Step t reads the target of
                 step t - 1, so that the last one is not read; mask padding in the loss.
-            lengths: steps of each source, N ints in 0..S, None for S; padding may hold anything.
+            lengths: steps of each source, N ints in 0..S, None for S; padding may hold anything. With `conv`
+                each is 0 or at least its receptive field.
             start: values that step 0 reads, shape (N, O): the last ones known, say; None for zeros. For
                 tokens None: there it is the start token.
             future: covariates of the target steps, shape (N, U, future_size), if the model has them.

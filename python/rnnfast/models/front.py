@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..nn import Conv1d, Tape
 from ..nn.arguments import check_size
 from ..nn.parameter import Array
-from ..nn.states import SequenceLayout
+from ..nn.states import SequenceLayout, check_lengths, zero_padding
 from .model import as_json
 
 _DEFAULTS = {"stride": 1, "dilation": 1, "activation": "relu"}
@@ -54,6 +56,27 @@ def make_conv(settings: Mapping[str, Any], input_size: int, dtype: Any, seed: in
     return Conv1d(input_size, settings["channels"], padding="valid", dtype=dtype, seed=seed, **options)
 
 
+def check_long_enough(operation: str, conv: Conv1d, lengths: Array | None) -> None:
+    """Raise ValueError where a sequence has steps, and fewer than the convolution reads for one output.
+
+    Args:
+        operation: who asks, for errors.
+        conv: the convolution.
+        lengths: int64, shape (N,), of the sequences before it; None where they fill their array.
+    """
+    if lengths is None:
+        return
+    short = np.flatnonzero((lengths > 0) & (lengths < conv.receptive_field))
+    if short.size:
+        n = int(short[0])
+        raise ValueError(
+            f"{operation}: lengths must be 0, or {conv.receptive_field} or more, as conv reads as many steps "
+            f"for one output, got {lengths[n]} at n={n}"
+            + (f" and {short.size - 1} more" if short.size > 1 else "")
+            + "; leave such sequences out, pad them in front, or make conv with a smaller kernel"
+        )
+
+
 def shorten(
     operation: str, conv: Conv1d, x: Array, lengths: Any, resets: Any, training: bool
 ) -> tuple[Array, Array | None, Tape | None]:
@@ -71,13 +94,17 @@ def shorten(
         (x, lengths, tape): x of shape (N, T', C); the steps of it that are made of real steps alone.
 
     Raises:
-        ValueError: if there are resets, or a length is not in 0..T.
+        TypeError: if x or the lengths have another dtype.
+        ValueError: if there are resets, x has another shape, a length is not in 0..T, or a sequence is too
+            short.
     """
     if resets is not None:
         raise ValueError(
             f"{operation}: resets must be None with conv, as the convolution would mix steps from both sides "
             f"of a cut; cut the sequences there and pass the parts as samples of their own"
         )
-    shorter, tape = conv.forward(x, training=training)
-    checked = SequenceLayout(True, conv.dtype).check_lengths(operation, lengths, *x.shape[:2])
+    x = SequenceLayout(True, conv.dtype).check(operation, "x", x, conv.in_channels, "input_size")
+    checked = check_lengths(operation, lengths, *x.shape[:2])
+    check_long_enough(operation, conv, checked)
+    shorter, tape = conv.forward(zero_padding(x, checked), training=training)
     return shorter, None if checked is None else conv.output_lengths(checked), tape

@@ -120,7 +120,8 @@ class GeneratingModel(Model):
             return drawn
         choose: Callable[[Array, int], Array] = most_likely
         if choosing and temperature > 0:
-            choose = at_temperature(temperature, uniforms(init.resolve_seed(seed), len(prime), steps))
+            uniform = uniforms(init.resolve_seed(seed), len(prime), steps)
+            choose = at_temperature(temperature, uniform, operation)
         y = stream.process(prime, **condition_of(0, before))[:, -1]
         for step in range(steps):
             if sampler is not None:

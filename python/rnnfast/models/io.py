@@ -23,8 +23,13 @@ import numpy as np
 from ..files import whole_file
 from ..nn.parameter import Array
 
-# Raised when an older rnnfast could not read a new file; every version reads all older formats.
-FORMAT_VERSION = 1
+# Every version reads all formats up to its own. A file is written in the oldest format that can hold it, so
+# that an older rnnfast says "upgrade" only of what it does not know.
+FORMAT_VERSION = 2
+
+# The first format with a class, and with an argument of a model; of all others it is 1.
+_CLASS_FORMATS = {"Vec2Seq": 2, "EncoderDecoder": 2, "WaveNet": 2}
+_ARGUMENT_FORMATS = {"conv": 2, "pooling": 2}
 
 _HEADER = "rnnfast.json"
 
@@ -37,6 +42,20 @@ _CLASSES = {
     "EncoderDecoder": "rnnfast.models",
     "WaveNet": "rnnfast.models",
     "Forecaster": "rnnfast.forecast",
+}
+
+# Arguments that are the size of an axis of some array.
+_SIZES = {
+    "channels",
+    "condition_size",
+    "future_size",
+    "hidden_size",
+    "input_size",
+    "kernel_size",
+    "output_size",
+    "skip_channels",
+    "source_size",
+    "target_size",
 }
 
 # What zipfile, zlib and NumPy raise on bytes that are not what was written.
@@ -70,7 +89,7 @@ def write_archive(
         ValueError: if the suffix is another one.
         OSError: if the file cannot be written.
     """
-    text = json.dumps({"format_version": FORMAT_VERSION, **header}, allow_nan=False)
+    text = json.dumps({"format_version": _format_version(header), **header}, allow_nan=False)
     if _suffix("save", path) == ".npz":
         with whole_file(path, "wb") as file:
             entries: dict[str, Any] = {_HEADER: np.array(text), **arrays}
@@ -176,11 +195,33 @@ def load(path: str | os.PathLike[str]) -> Any:
         )
     kind = getattr(importlib.import_module(_CLASSES[name]), name)
     try:
+        _check_sizes(header.get("network", header.get("arguments")), arrays)
         return kind.from_archive(header, arrays)
     except KeyError as error:
         raise _damaged(path, f"a header or arrays of {name} without {error}") from error
-    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, MemoryError, OverflowError, TypeError, ValueError) as error:
         raise _damaged(path, f"a header or arrays that make no {name}: {error}") from error
+
+
+def _format_version(header: Mapping[str, Any]) -> int:
+    """The oldest format that can hold a file of this header."""
+    named = [name for part in ("arguments", "network") for name in header.get(part, ())]
+    formats = [_ARGUMENT_FORMATS.get(name, 1) for name in named]
+    return max(_CLASS_FORMATS.get(header["class"], 1), *formats, 1)
+
+
+def _check_sizes(arguments: Any, arrays: Mapping[str, Array]) -> None:
+    """Raise ValueError if a model's size is larger than every axis of the arrays: making it might take all
+    memory before it is seen that the arrays are not its own.
+    """
+    if not isinstance(arguments, Mapping):
+        return
+    longest = max((size for array in arrays.values() for size in array.shape), default=1)
+    for name, value in arguments.items():
+        most = longest if name in _SIZES else max(len(arrays), 1) if name == "num_layers" else None
+        if most is not None and isinstance(value, int) and value > most:
+            raise ValueError(f"{name}={value}, and no more than {most} in the arrays")
+        _check_sizes(value, arrays)
 
 
 def _damaged(path: str | os.PathLike[str], found: str) -> ValueError:

@@ -13,7 +13,7 @@ import numpy as np
 from .. import ops
 from ..nn.parameter import Array
 from ..nn.recurrent import Recurrent
-from ..nn.states import State
+from ..nn.states import State, padding
 
 Gradients = tuple[Array | None, State]  # of y of the layers and of their final state; None for zero
 
@@ -120,11 +120,6 @@ class MaxOverSteps:
             # For length 0 it goes to step 0, where the layers do not read it.
             np.put_along_axis(dhidden, first, dfeatures[:, None], axis=1)
         return dhidden, None
-
-
-def padding(lengths: Array, steps: int) -> Array:
-    """True where a step is behind the end of its sequence, shape (N, T)."""
-    return np.arange(steps) >= lengths[:, None]
 
 
 def sum_over_steps(values: Array) -> Array:

@@ -14,10 +14,10 @@ from ..nn import Conv1d, Module, Tape
 from ..nn.arguments import check_array
 from ..nn.parameter import Array
 from ..nn.recurrent import Recurrent
-from ..nn.states import State
+from ..nn.states import State, padding
 from ..nn.streaming import joined_state, part_of, process_chain
 from .front import check_conv, make_conv, shorten
-from .readout import Readout, padding
+from .readout import Readout
 from .recurrent import RecurrentModel
 
 
@@ -87,7 +87,8 @@ class SequenceModel(RecurrentModel):
             x: shape (N, T, I).
             state: initial state of the recurrent layers, None for their own; `backward` takes it for a
                 constant.
-            lengths: steps of each sequence in x, N ints in 0..T, None for T.
+            lengths: steps of each sequence in x, N ints in 0..T, None for T; padding may hold anything. With
+                `conv` each is 0 or at least its receptive field.
             resets: bool, shape (N, T): resets[n, t] cuts sequence n between steps t-1 and t, as in
                 :class:`rnnfast.nn.Recurrent`; None with `conv`.
             training: False switches dropout off and keeps no tape.
@@ -98,8 +99,8 @@ class SequenceModel(RecurrentModel):
 
         Raises:
             TypeError: if an argument has another dtype than it should.
-            ValueError: if one has the wrong shape, a length is not in 0..T, or the sequences are too short
-                for `conv`.
+            ValueError: if one has the wrong shape, a length is not in 0..T, or a sequence is too short for
+                `conv`.
         """
         y, _, tape = self._run("forward", x, state, lengths, resets, training)
         return y, tape

@@ -4,6 +4,7 @@ the model's own output fed back.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,8 @@ class Vec2Seq(RecurrentModel):
         steps = 1 if own else self.steps  # of one call of the layers
         fed = self._first_fed(x, target)
         outputs, tapes = [], []
-        with self.recurrent.counter.sequence():  # masks that are one for all steps are so here too
+        # Masks that are one for all steps are so here too; inference leaves the counter to whoever trains.
+        with self.recurrent.counter.sequence() if training else nullcontext():
             for _ in range(0, self.steps, steps):
                 hidden, state, layer_tape = self.recurrent.forward(
                     self._inputs(x, fed, steps), state, training=training

@@ -18,7 +18,7 @@ from .arguments import check_array, check_dtype, check_size
 from .linear import Linear
 from .module import Module, Tape
 from .parameter import Array
-from .states import SequenceLayout
+from .states import check_lengths, zero_padding
 
 
 class Attention(Module):
@@ -84,7 +84,7 @@ class Attention(Module):
         memory, counts = self._checked("forward", query, memory, lengths)
         keys, key_tape = self.key.forward(memory, training=training)
         y, _, tape = self.attend(query, keys, memory, lengths=counts, training=training)
-        return y, Tape(self, (key_tape, tape)) if training else None
+        return y, Tape(self, (key_tape, tape, y.shape)) if training else None
 
     def backward(self, tape: Tape | None, dy: Array) -> tuple[Array, Array]:  # type: ignore[override]
         """Add the gradients of all parameters; return (dquery, dmemory).
@@ -95,8 +95,14 @@ class Attention(Module):
 
         Returns:
             (dquery, dmemory), shapes (N, U, Q) and (N, S, M); dmemory is 0 on padding.
+
+        Raises:
+            TypeError: if dy has another dtype than the module.
+            ValueError: if it has another shape than y.
         """
-        key_tape, attend_tape = self._read(tape)
+        key_tape, attend_tape, sizes = self._read(tape)
+        operation, axes = f"{type(self).__name__}.backward", ("N", "U", "output_size")
+        check_array(operation, "dy", dy, dtype=self.key.dtype, axes=axes, sizes=sizes)
         dquery, dkeys, dmemory = self.attend_backward(attend_tape, dy)
         self._close(tape)
         dmemory += self.key.backward(key_tape, dkeys)
@@ -117,12 +123,8 @@ class Attention(Module):
         check_array(operation, "query", query, dtype=dtype, axes=axes, sizes=(None, None, size))
         axes, size = ("N", "S", "memory_size"), self.memory_size
         check_array(operation, "memory", memory, dtype=dtype, axes=axes, sizes=(len(query), None, size))
-        batch, steps, _ = memory.shape
-        counts = SequenceLayout(True, dtype).check_lengths(operation, lengths, batch, steps)
-        if counts is not None:
-            # A probability of 0 does not make 0 of a NaN.
-            memory = np.where((np.arange(steps) < counts[:, None])[:, :, None], memory, dtype.type(0))
-        return memory, counts
+        counts = check_lengths(operation, lengths, *memory.shape[:2])
+        return zero_padding(memory, counts), counts
 
 
 class LuongAttention(Attention):

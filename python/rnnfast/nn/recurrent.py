@@ -20,7 +20,7 @@ from .module import Module, RandomCounter, Tape
 from .options import Options
 from .parameter import Array
 from .stack import Kept, Stack
-from .states import SequenceLayout, State, StateLayout
+from .states import SequenceLayout, State, StateLayout, check_lengths
 from .weights import DirectionWeights, make_parameters
 
 
@@ -206,7 +206,7 @@ class Recurrent(Module):
             operation,
             x,
             None if state is None else initial,
-            self._layout.check_lengths(operation, lengths, batch, steps),
+            check_lengths(operation, lengths, batch, steps),
             self._layout.check_resets(operation, resets, (batch, steps)),
             CallMasks(self.options, self.counter, training),
             return_states=return_states,

@@ -138,45 +138,6 @@ class SequenceLayout:
         shape = (batch, steps) if self.batch_first else (steps, batch)
         return self.swap(ops.empty((*shape, features), self.dtype))
 
-    def check_lengths(self, operation: str, lengths: Any, batch: int, steps: int) -> Array | None:
-        """Check the lengths of sequences and return them as int64 [N], a copy.
-
-        Args:
-            operation: who asks, for errors.
-            lengths: N ints in 0..T, in an array, list or tuple; None where all sequences have T steps.
-            batch: N.
-            steps: T.
-
-        Raises:
-            TypeError: if they are not ints.
-            ValueError: if there are not N of them or one is not in 0..T.
-        """
-        if lengths is None:
-            return None
-        if not isinstance(lengths, (np.ndarray, list, tuple)):
-            raise TypeError(
-                f"{operation}: lengths must be an array, list or tuple of ints, got {type(lengths).__name__}"
-            )
-        try:
-            array = np.asarray(lengths)
-        except ValueError as error:
-            raise ValueError(
-                f"{operation}: lengths must have shape (N,) = ({batch},), got {lengths!r}"
-            ) from error
-        if array.dtype.kind not in "iu" and (array.size > 0 or isinstance(lengths, np.ndarray)):
-            fix = "; pass np.asarray(lengths, np.int64)" if array.dtype.kind in "fb" else ""
-            raise TypeError(f"{operation}: lengths must be ints, got {array.dtype}{fix}")
-        if array.shape != (batch,):
-            raise ValueError(f"{operation}: lengths must have shape (N,) = ({batch},), got {array.shape}")
-        wrong = np.flatnonzero((array < 0) | (array > steps))
-        if wrong.size:
-            n = int(wrong[0])
-            raise ValueError(
-                f"{operation}: lengths must be in 0..T={steps}, got {array[n]} at n={n}"
-                + (f" and {wrong.size - 1} more" if wrong.size > 1 else "")
-            )
-        return np.array(array, np.int64)
-
     def check_resets(self, operation: str, resets: Any, sizes: tuple[int, ...]) -> Array | None:
         """Check where sequences are cut and return it as bool [N, T], or [N] of a single step, a copy.
 
@@ -267,6 +228,62 @@ class SequenceLayout:
         if shape[2] != features and shape[1] == features:
             return f"looks like the feature axis comes second; pass {argument}.transpose(0, 2, 1)"
         return ""
+
+
+def check_lengths(operation: str, lengths: Any, batch: int, steps: int) -> Array | None:
+    """Check the lengths of sequences and return them as int64 [N], a copy.
+
+    Args:
+        operation: who asks, for errors.
+        lengths: N ints in 0..T, in an array, list or tuple; None where all sequences have T steps.
+        batch: N.
+        steps: T.
+
+    Raises:
+        TypeError: if they are not ints.
+        ValueError: if there are not N of them or one is not in 0..T.
+    """
+    if lengths is None:
+        return None
+    if not isinstance(lengths, (np.ndarray, list, tuple)):
+        raise TypeError(
+            f"{operation}: lengths must be an array, list or tuple of ints, got {type(lengths).__name__}"
+        )
+    try:
+        array = np.asarray(lengths)
+    except ValueError as error:
+        raise ValueError(
+            f"{operation}: lengths must have shape (N,) = ({batch},), got {lengths!r}"
+        ) from error
+    if array.dtype.kind not in "iu" and (array.size > 0 or isinstance(lengths, np.ndarray)):
+        fix = "; pass np.asarray(lengths, np.int64)" if array.dtype.kind in "fb" else ""
+        raise TypeError(f"{operation}: lengths must be ints, got {array.dtype}{fix}")
+    if array.shape != (batch,):
+        raise ValueError(f"{operation}: lengths must have shape (N,) = ({batch},), got {array.shape}")
+    wrong = np.flatnonzero((array < 0) | (array > steps))
+    if wrong.size:
+        n = int(wrong[0])
+        raise ValueError(
+            f"{operation}: lengths must be in 0..T={steps}, got {array[n]} at n={n}"
+            + (f" and {wrong.size - 1} more" if wrong.size > 1 else "")
+        )
+    return np.array(array, np.int64)
+
+
+def padding(lengths: Array, steps: int) -> Array:
+    """True where a step is behind the end of its sequence, shape (N, T)."""
+    return np.arange(steps) >= lengths[:, None]
+
+
+def zero_padding(x: Array, lengths: Array | None) -> Array:
+    """x [N, T, …] with zeros behind the ends, whatever was there: a weight or gradient of 0 does not make 0
+    of a NaN. A copy, or x itself where there are no lengths.
+    """
+    if lengths is None:
+        return x
+    behind = padding(lengths, x.shape[1])
+    zeroed: Array = np.where(behind.reshape(behind.shape + (1,) * (x.ndim - 2)), x.dtype.type(0), x)
+    return zeroed
 
 
 def _time_major_hint() -> str:

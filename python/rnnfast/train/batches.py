@@ -65,10 +65,13 @@ class GivenBatches:
         operation: who asks, for error texts.
         name: name of the argument.
         batches: an object that can be iterated again and again.
+        model: what x goes to.
     """
 
-    def __init__(self, operation: str, name: str, batches: Any) -> None:
+    def __init__(self, operation: str, name: str, batches: Any, model: Module) -> None:
         self.batches = batches
+        self.model = model
+        self._operation, self._x = operation, f"{_prefix(name)}X"
         self.length = len(batches) if hasattr(batches, "__len__") else None
         self._rule = f"{operation}: {name} must give batches (x, y) or (x, y, mask)"
 
@@ -76,7 +79,8 @@ class GivenBatches:
         for batch in self.batches:
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 raise TypeError(f"{self._rule}, got {_kind(batch)}; whole arrays go in a tuple (X, Y)")
-            yield batch[0], batch[1], batch[2] if len(batch) == 3 else None
+            x = check_inputs(self._operation, self._x, self.model, batch[0])
+            yield x, batch[1], batch[2] if len(batch) == 3 else None
 
 
 Batches = ArrayBatches | GivenBatches
@@ -123,7 +127,7 @@ def make_batches(
             f"{operation}: {name} must give its batches anew at every epoch, got a one-shot {_kind(data)}; "
             f"pass a list, or an object whose __iter__ starts over"
         )
-    given = GivenBatches(operation, name, data)
+    given = GivenBatches(operation, name, data, model)
     if given.length == 0:
         raise ValueError(
             f"{operation}: {name} must give at least one batch with elements that count, got none"
@@ -133,7 +137,7 @@ def make_batches(
 
 def check_arrays(operation: str, name: str, data: tuple[Any, ...], model: Module) -> Batch:
     """Check (X, Y) or (X, Y, mask): arrays, as many samples each, none NaN or infinite where it counts."""
-    prefix = "" if name == "data" else f"{name} "
+    prefix = _prefix(name)
     several = bool(data) and isinstance(data[0], Mapping)
     if len(data) not in (2, 3) or not all(hasattr(array, "shape") for array in data[several:]):
         raise TypeError(
@@ -221,6 +225,11 @@ def split_tail(operation: str, data: Batch, fraction: float) -> tuple[Batch, Bat
     tail = None if mask is None else mask[cut:]
     before, after = slice(0, cut), slice(cut, samples)
     return (take(x, before), y[before], head), (take(x, after), y[after], tail)
+
+
+def _prefix(name: str) -> str:
+    """What errors put in front of X, Y and mask of an argument: nothing for the training data."""
+    return "" if name == "data" else f"{name} "
 
 
 def _kind(value: Any) -> str:

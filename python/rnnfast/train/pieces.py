@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnfast.nn.inputs import Inputs
 from rnnfast.nn.module import Module, Tape
-from rnnfast.nn.states import State
+from rnnfast.nn.states import State, check_lengths
 
 from .batches import Array, Batch
 from .metrics import batch_weight
@@ -162,6 +162,10 @@ class TruncatedSequences:
                 f"got {shape}"
             )
         steps, length = shape[1], self.length
+        if isinstance(x, Mapping):
+            # Before the cuts, which would make a length that is none into one; signed, as they subtract.
+            lengths = check_lengths("train.fit", x.get("lengths"), *shape[:2])
+            x = x if lengths is None else {**x, "lengths": lengths}
         left = batch_weight(y, mask)  # elements that count and are still to come
         if self.outputs == "steps" and y.shape[:2] != shape[:2]:
             raise ValueError(
@@ -221,13 +225,11 @@ def make_sequences(model: Module, bptt: int | None) -> Sequences:
 
 
 def _cut(x: Inputs, start: int, stop: int) -> Inputs:
-    """The steps of a piece; its lengths are the real steps among them."""
+    """The steps of a piece; its lengths, of int64, are the real steps among them."""
     if not isinstance(x, Mapping):
         return x[:, start:stop]
     return {
-        name: np.clip(np.asarray(array) - start, 0, stop - start)
-        if name == "lengths"
-        else array[:, start:stop]
+        name: np.clip(array - start, 0, stop - start) if name == "lengths" else array[:, start:stop]
         for name, array in x.items()
     }
 
