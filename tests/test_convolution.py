@@ -395,8 +395,12 @@ def test_errors_name_what_is_wrong() -> None:
     layer.backward(tape, y)
     stack = nn.WaveNetStack(3, dilations=(1, 2), condition_size=2, seed=0)
     x = np.zeros((2, 5, 3), np.float32)
+    with pytest.raises(
+        ValueError, match=r"condition must be given with condition_size=2, got None; pass cond"
+    ):
+        stack(x)
     with pytest.raises(TypeError, match=r"WaveNetStack.forward: condition must be a NumPy array"):
-        stack.forward(x)
+        stack(x, [1.0, 2.0])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"condition must have shape \(N, T, condition_size\) = \(2, 5, 2\)"):
         stack.forward(x, np.zeros((2, 4, 2), np.float32))
     with pytest.raises(ValueError, match=r"condition must be None with condition_size=0.*condition_size=2"):

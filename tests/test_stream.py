@@ -130,3 +130,27 @@ def test_errors_name_what_is_wrong() -> None:
     ):
         stream.load_state({name: array.astype(np.float64) for name, array in before.items()})
     assert all(same_bits(before[name], array) for name, array in stream.state().items())
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_rows_start_anew(kind: str, dtype: type) -> None:
+    model, x = make(kind, dtype), sequences(dtype)
+    stream = model.stream(4)
+    stream.process(x[:, :11])
+    before = stream.state()
+    stream.reset(rows=np.array([False, True, False, True]))
+    y = stream.process(x[:, 11:])
+    assert same_bits(y[1::2], model(x[1::2, 11:]))
+    stream.load_state(before)
+    assert same_bits(y[::2], stream.process(x[:, 11:])[::2])
+    with pytest.raises(ValueError, match=r"rows must have shape \(N,\) = \(4,\), got \(3,\)"):
+        stream.reset(rows=np.zeros(3, bool))
+    with pytest.raises(ValueError, match="rows must be None for a model with a convolution"):
+        make("conv", dtype).stream(4).reset(rows=np.zeros(4, bool))
+
+
+def test_a_condition_is_refused_by_who_has_none() -> None:
+    with pytest.raises(TypeError, match=r"Seq2Seq.stream: condition must be None, as the model has none"):
+        make("gru", np.float32).stream(4).process(sequences(np.float32), np.ones((4, 2), np.float32))
+    with pytest.raises(TypeError, match=r"state must be a dict of arrays, as state.. returns, got NoneType"):
+        make("gru", np.float32).stream(4).load_state(None)  # type: ignore[arg-type]

@@ -127,6 +127,11 @@ def test_generation_options() -> None:
         sampler=lambda y, random: np.repeat(y, 3, axis=1) + random.standard_normal((2, 3)),
     )  # fmt: skip
     assert drawn.shape == (2, 4, 3)
+    assert same_bits(own(drawn[:, :1], condition[:, :1]), own.forward(drawn[:, :1], condition[:, :1])[0])
+    assert make({"condition_size": 2}, np.float32).generate(3, condition=condition[:, 0]).shape == (2, 3, 3)
+    for wrong, got in ((np.zeros(3), r"float64 \(3,\)"), (np.full((2, 3), np.nan), "nan")):
+        with pytest.raises(ValueError, match=f"WaveNet.generate: sampler must return .*got {got}"):
+            own.generate(2, condition=condition, sampler=lambda y, random, wrong=wrong: wrong)
     assert steps == [1, 2, 3, 4]
 
 

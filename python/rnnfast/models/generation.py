@@ -63,7 +63,7 @@ class GeneratingModel(Model):
                 zeros (token 0).
             condition: shape (N, Q), or (N, P + steps, Q), that of the prime first; None without. The prime
                 has P steps, one if it is None.
-            batch_size: N, where there is no prime.
+            batch_size: N, where neither prime nor condition says it.
             temperature: 0 or above, with tokens.
             sampler: (y_t of shape (N, O), generator) → next input, (N, I), or ints (N,) with tokens.
             seed: of the draws; None for a fresh one.
@@ -100,7 +100,7 @@ class GeneratingModel(Model):
                 f"{operation}: sampler must be given where output_size={self.output_size} is above "
                 f"input_size={self.input_size}, as not every token drawn is one that the model reads"
             )
-        prime = _checked_prime(operation, self, prime, batch_size)
+        prime = _checked_prime(operation, self, prime, condition, batch_size)
         stream, random = Stream(self, len(prime)), init.generator(seed)
         before = prime.shape[1]
 
@@ -125,7 +125,7 @@ class GeneratingModel(Model):
         y = stream.process(prime, **condition_of(0, before))[:, -1]
         for step in range(steps):
             if sampler is not None:
-                drawn[:, step] = sampler(y, random)
+                drawn[:, step] = _checked_draw(operation, sampler(y, random), drawn[:, step])
             elif choosing:
                 drawn[:, step] = choose(y, step)
             else:
@@ -138,9 +138,28 @@ class GeneratingModel(Model):
         return drawn
 
 
-def _checked_prime(operation: str, model: GeneratingModel, prime: Array | None, batch_size: int) -> Array:
+def _checked_draw(operation: str, draw: Any, like: Array) -> Array:
+    """What a sampler made, if it is the next input."""
+    array: Array = np.asarray(draw)
+    if array.shape != like.shape or array.dtype.kind not in ("iu" if like.dtype.kind == "i" else "fiu"):
+        kind = "ints" if like.dtype.kind == "i" else "numbers"
+        raise ValueError(
+            f"{operation}: sampler must return {kind} of shape {like.shape}, got {array.dtype} {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{operation}: sampler must return finite numbers, got {array[~np.isfinite(array)][0]}"
+        )
+    return array
+
+
+def _checked_prime(
+    operation: str, model: GeneratingModel, prime: Array | None, condition: Any, batch_size: int
+) -> Array:
     """What comes before the first drawn step; one step of zeros where nothing does."""
     batch_size = check_size(operation, "batch_size", batch_size)
+    if isinstance(condition, np.ndarray) and condition.ndim and prime is None and batch_size == 1:
+        batch_size = len(condition)
     if prime is None:
         shape = (batch_size, 1) if model.tokens else (batch_size, 1, model.input_size)
         return np.zeros(shape, np.int64 if model.tokens else model.dtype)

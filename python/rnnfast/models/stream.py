@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..nn import Module
-from ..nn.arguments import check_size
+from ..nn.arguments import check_array, check_size
 from ..nn.parameter import Array
+
+
+@runtime_checkable
+class Conditioned(Protocol):
+    """A module whose blocks come with a condition."""
+
+    condition_size: int
+
+    def stream_process(self, x: Array, state: dict[str, Array], condition: Array | None = None) -> Array:
+        """One block with its condition."""
 
 
 class Stream:
@@ -43,12 +53,12 @@ class Stream:
         self.batch_size = check_size(self._operation, "batch_size", batch_size)
         self._state = model.stream_state(self.batch_size)
 
-    def process(self, block: Array, **inputs: Array) -> Array:
+    def process(self, block: Array, condition: Array | None = None) -> Array:
         """Run over one more block.
 
         Args:
             block: shape (N, B, …), B of 0 or more steps.
-            inputs: further inputs of the block, where the model has some: ``condition=…``.
+            condition: of the block, where the model has one.
 
         Returns:
             The outputs that are complete now: of models with one output per step B of them; a strided
@@ -63,8 +73,11 @@ class Stream:
                 f"{self._operation}: block must have shape (N, B, …) with N={self.batch_size}, "
                 f"got {np.shape(block)}; pass one sequence as block[None]"
             )
-        y: Array = self.model.stream_process(block, self._state, **inputs)
-        return y
+        if condition is None:
+            return self.model.stream_process(block, self._state)
+        if not isinstance(self.model, Conditioned):
+            raise TypeError(f"{self._operation}: condition must be None, as the model has none")
+        return self.model.stream_process(block, self._state, condition)
 
     def state(self) -> dict[str, Array]:
         """Everything the next block depends on: copies of plain arrays, by name."""
@@ -77,6 +90,11 @@ class Stream:
             ValueError: if a name is missing or left over, or an array has another shape or dtype; nothing is
                 changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{self._operation}: state must be a dict of arrays, as state() returns, "
+                f"got {type(state).__name__}"
+            )
         if state.keys() != self._state.keys():
             raise ValueError(
                 f"{self._operation}: state must have the names {sorted(self._state)}, got {sorted(state)}"
@@ -91,6 +109,26 @@ class Stream:
         for name, own in self._state.items():
             own[...] = state[name]
 
-    def reset(self) -> None:
-        """Start anew: the next block is the first of its sequences."""
-        self._state = self.model.stream_state(self.batch_size)
+    def reset(self, rows: Array | None = None) -> None:
+        """Start anew: the next block is the first of its sequences.
+
+        Args:
+            rows: bool, shape (N,), the sequences that start anew; None for all. Models with a convolution
+                keep time for all rows together, and reset all or none.
+
+        Raises:
+            TypeError: if rows is not a bool array.
+            ValueError: if it has another shape, or the model cannot reset single rows.
+        """
+        fresh = self.model.stream_state(self.batch_size)
+        if rows is None:
+            self._state = fresh
+            return
+        check_array(self._operation, "rows", rows, dtype=np.bool_, axes=("N",), sizes=(self.batch_size,))
+        if any(array.ndim != 3 or array.shape[1] != self.batch_size for array in fresh.values()):
+            raise ValueError(
+                f"{self._operation}: rows must be None for a model with a convolution, whose rows keep time "
+                f"together; run one stream per sequence, or reset all"
+            )
+        for name, own in self._state.items():
+            own[:, rows] = fresh[name][:, rows]  # [layers, N, H], as recurrent layers have them

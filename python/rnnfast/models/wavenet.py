@@ -88,6 +88,7 @@ class WaveNet(GeneratingModel):
                 f"stack without either, got {skip_channels} and {condition_size}; use activation='gated'"
             )
         self.gated = activation == "gated"
+        self.condition_size = check_size(name, "condition_size", condition_size, minimum=0)
         self.tokens = check_flag(name, "tokens", tokens)
         every = check_dilations(name, dilations) * blocks
         seeds = child_seeds(seed, 5 + len(every))
@@ -134,7 +135,7 @@ class WaveNet(GeneratingModel):
             "blocks": blocks,
             "activation": activation,
             "skip_channels": as_json(skip_channels),
-            "condition_size": int(condition_size),
+            "condition_size": self.condition_size,
             "tokens": self.tokens,
             "dtype": self.dtype.name,
         }
@@ -149,6 +150,10 @@ class WaveNet(GeneratingModel):
         if self.conv is None:
             return self._steps
         return self.conv.receptive_field + (self._steps - 1) * self.conv.stride
+
+    def __call__(self, x: Array, condition: Array | None = None) -> Array:
+        """Inference: y alone. Arguments as in `forward`."""
+        return self.forward(x, condition, training=False)[0]
 
     def forward(
         self, x: Array, condition: Array | None = None, *, training: bool = True

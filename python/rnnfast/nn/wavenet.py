@@ -145,6 +145,11 @@ class WaveNetStack(Module):
                     f"stack with condition_size={np.shape(condition)[-1] if np.ndim(condition) else 1}"
                 )
             return None
+        if condition is None:
+            raise ValueError(
+                f"{operation}: condition must be given with condition_size={self.condition_size}, got None; "
+                f"pass condition=…, one vector per step or one per sequence"
+            )
         held = isinstance(condition, np.ndarray) and condition.ndim == 2
         front: tuple[tuple[str, int], ...] = (("N", batch),) if held else (("N", batch), ("T", steps))
         check_array(
@@ -159,6 +164,10 @@ class WaveNetStack(Module):
         if held:
             found = np.broadcast_to(found[:, None], (batch, steps, self.condition_size))
         return found
+
+    def __call__(self, x: Array, condition: Array | None = None) -> Array:
+        """Inference: y alone. Arguments as in `forward`."""
+        return self.forward(x, condition, training=False)[0]
 
     def forward(
         self, x: Array, condition: Array | None = None, *, training: bool = True
