@@ -118,7 +118,7 @@ def run(notes: int = 120, epochs: int = 10, seed: int = 0, out: str | None = Non
         validation=examples(held_out, score(tune), len(held_out)),
         schedule=optim.CosineLR(epochs),
         seed=seed,
-        verbose=0,
+        verbose=2,  # a line per epoch: the longest silence is two seconds
     )
     # As in training, a step's condition is that of the sample it puts out; after the last one none is.
     condition = np.concatenate([score(tune), score(tune)[-1:]])[None]

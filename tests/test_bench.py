@@ -83,7 +83,15 @@ def test_the_beginning_of_a_job_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
     ("words", "message"),
     [
         (["--cells", "lstm,foo"], f"argument --cells: expected {', '.join(ops.cells())}, got 'foo'"),
-        (["--options", "zoneout"], "argument --options: the suite kernels has none, got 'zoneout'"),
+        (
+            ["--options", "zoneout"],
+            "argument --options: the suite kernels has none, got 'zoneout'; `rnnfast bench options` has it",
+        ),
+        (
+            ["--shapes", "conv_front,conv_c20_k2"],
+            "argument --shapes: expected geron, small, mid, large, b1, rl, got 'conv_front', 'conv_c20_k2'; "
+            "`rnnfast bench convolution` has them",
+        ),
         (["--shapes", "huge"], "argument --shapes: expected geron, small, mid, large, b1, rl, got 'huge'"),
         (["--against", "cntk"], "argument --against: expected torch, onnxruntime, got 'cntk'"),
         (["--json", "/nowhere/at/all.json"], "argument --json: cannot write into the folder /nowhere/at"),
@@ -291,8 +299,15 @@ def test_memory_of_a_step(cell: str) -> None:
         (["--options", "droput"], f"argument --options: expected {', '.join(OPTIONS)}, got 'droput'"),
         (["--cells", "foo"], f"argument --cells: expected {', '.join(ops.cells())}, got 'foo'"),
         (["--shapes", "long"], f"argument --shapes: expected {', '.join(SHAPES)}, got 'long'"),
-        (["--modes", "training"], "argument --modes: the suite options has none, got 'training'"),
-        (["--against", "onnxruntime"], "argument --against: expected torch, got 'onnxruntime'"),
+        (
+            ["--modes", "training"],
+            "argument --modes: the suite options has none, got 'training'; "
+            "`rnnfast bench kernels` or `rnnfast bench convolution` has it",
+        ),
+        (
+            ["--against", "onnxruntime"],
+            "argument --against: expected torch, got 'onnxruntime'; `rnnfast bench kernels` has it",
+        ),
         (
             ["--against", "torch", "--cells", "gru"],
             "argument --against: peers are timed for lstm with layer_norm_split; "

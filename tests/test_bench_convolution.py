@@ -192,7 +192,14 @@ def test_memory_of_a_step_is_that_of_its_arrays(library: str | None) -> None:
     if library:
         pytest.importorskip(library)
     case = WaveNetCase(8, 1024, 32, dilations=(1, 2, 4, 8))
-    measured = peak_memory.measure_step(case, "float32", 1, 0, "joint, pad" if library else None)
+    # In a process of its own: this one may have the memory at hand already.
+    words: dict[str, Any] = {
+        "dtype": "float32",
+        "threads": 1,
+        "seed": 0,
+        "form": "joint, pad" if library else None,
+    }
+    measured = peak_memory._in_process({**words, "sizes": dataclasses.asdict(case)})
     # Gates of every layer are kept, and the inputs of all but the first; then there are y, dx and workspace.
     array = 4 * 8 * 1024 * 32
     assert (3 * len(case.dilations) - 1) * array < measured < 16 * array * len(case.dilations)
@@ -208,10 +215,15 @@ def test_a_failed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["convolution", "--cells", "lstm"], "argument --cells: the suite convolution has none, got 'lstm'"),
+        (
+            ["convolution", "--cells", "lstm"],
+            "argument --cells: the suite convolution has none, got 'lstm'; "
+            "`rnnfast bench kernels` or `rnnfast bench options` has it",
+        ),
         (
             ["convolution", "--shapes", "mid"],
-            f"argument --shapes: expected {', '.join([*CASES, *TINY])}, got 'mid'",
+            f"argument --shapes: expected {', '.join([*CASES, *TINY])}, got 'mid'; "
+            "`rnnfast bench kernels` or `rnnfast bench options` has it",
         ),
         (
             ["convolution", "--modes", "all"],
@@ -219,16 +231,22 @@ def test_a_failed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["convolution", "--against", "onnxruntime"],
-            "argument --against: expected torch, got 'onnxruntime'",
+            "argument --against: expected torch, got 'onnxruntime'; `rnnfast bench kernels` has it",
         ),
-        (["streaming", "--shapes", "mid"], "argument --shapes: the suite streaming has none, got 'mid'"),
+        (
+            ["streaming", "--shapes", "mid"],
+            "argument --shapes: the suite streaming has none, got 'mid'; "
+            "`rnnfast bench kernels` or `rnnfast bench options` has it",
+        ),
         (
             ["streaming", "--against", "torch"],
-            "argument --against: the suite streaming has none, got 'torch'",
+            "argument --against: the suite streaming has none, got 'torch'; "
+            "`rnnfast bench kernels` or `rnnfast bench options` or `rnnfast bench convolution` has it",
         ),
         (
             ["streaming", "--modes", "training"],
-            "argument --modes: expected sample, block, generate, got 'training'",
+            "argument --modes: expected sample, block, generate, got 'training'; "
+            "`rnnfast bench kernels` or `rnnfast bench convolution` has it",
         ),
     ],
 )

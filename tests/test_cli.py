@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 
 import rnnfast
+from rnnfast.cli.bench.arguments import SUITES
 from rnnfast.cli.main import COMMANDS, main
+from rnnfast.cli.reproduce import TABLES
 from rnnfast.forecast import Forecaster
 
 QUICK = ["--epochs", "2", "--hidden-size", "4"]
@@ -63,6 +66,21 @@ def test_version_and_help() -> None:
     assert helped.returncode == 0
     for command in COMMANDS:
         assert command in helped.stdout
+    assert "Recurrent and causal-convolutional sequence models" in helped.stdout
+
+
+def test_help_of_bench_and_reproduce_breaks_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, suites in (("bench", SUITES), ("reproduce", TABLES)):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        said = capsys.readouterr().out
+        assert max(map(len, said.splitlines())) <= 80
+        for suite in suites:
+            assert re.search(rf"^ +{suite}\b.*: \w", said, re.MULTILINE), "a line of its own"
+        if command == "bench":
+            words = re.findall(r"\w+", said)
+            for suite in SUITES.values():
+                assert {*suite.cells, *suite.shapes, *suite.modes, *suite.options} <= set(words)
 
 
 def test_no_command_and_an_unknown_one_are_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:

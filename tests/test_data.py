@@ -208,6 +208,10 @@ def test_mu_law_codes_survive_decoding_and_are_finest_near_zero() -> None:
     assert data.mu_law_encode(np.array([-7.0, 7.0])).tolist() == [0, 255]
     with pytest.raises(ValueError, match="got NaN"):
         data.mu_law_encode(np.array([np.nan]))
+    samples = np.array([32767, 0, -32768], np.int16)  # as a sound file has them
+    with pytest.raises(TypeError, match=r"x must be floats in \[-1, 1\], got int16; divide .* by 32768"):
+        data.mu_law_encode(samples)
+    assert data.mu_law_encode(samples / 32768).tolist() == [255, 128, 0]
     with pytest.raises(ValueError, match=r"codes must lie in 0\.\.255"):
         data.mu_law_decode(np.array([256]))
     with pytest.raises(TypeError, match="codes must be integers"):

@@ -35,8 +35,7 @@ def words(text: str) -> list[list[str]]:
 
 def untimed(page: str, output: str) -> str:
     """Without the times that a program measured: they alone are printed with one digit behind the point."""
-    timed = {"sequence_to_sequence": r" \d+\.\d$", "streaming": r" \d+\.\d\b"}
-    return re.sub(timed[page], "", output, flags=re.MULTILINE) if page in timed else output
+    return re.sub(r" \d+\.\d\b", "", output) if page == "streaming" else output
 
 
 def rows(output: str) -> dict[str, list[float]]:
@@ -138,7 +137,6 @@ def claims_of_sequence_to_sequence(output: str) -> None:
     every, conv, naive = (error[key] for key in error)
     assert conv[0] < every[0]
     assert conv[1] < naive[-1] < every[1]
-    assert conv[2] < 0.5 * every[2]  # seconds
     assert output.count(": True") == 2
 
 

@@ -306,6 +306,11 @@ def test_a_day_with_the_numbers_of_an_earlier_one_is_dropped_as_in_the_chapter(t
     assert np.flatnonzero(gaps == 2).tolist() == [706]
 
 
+def test_list_prints_the_rows_and_computes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ridership", "--list") == 0  # without its data
+    assert capsys.readouterr() == ("\n".join(ridership.ROWS) + "\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -165,6 +165,20 @@ def test_first_and_last_date_both_occur() -> None:
     assert set(targets) == {"2019-04-22", "2019-04-23"}
 
 
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2019-04-22",
+        datetime.datetime(2019, 4, 22, 13, 30),
+        np.datetime64("2019-04-22"),
+        np.datetime64("2019-04-22T23:59:59.999999999"),
+    ],
+)
+def test_days_of_other_types(day: Any) -> None:
+    assert data.date_strings(2, first=day, last=day) == (["April 22, 2019"] * 2, ["2019-04-22"] * 2)
+    assert data.date_translation(2, first=day, last=day)[0].shape == (2, len("April 22, 2019"))
+
+
 def test_dates_as_numbers_come_back_as_dates() -> None:
     source, lengths, target = data.date_translation(300, seed=13)
     sources, targets = data.date_strings(300, seed=13)
@@ -218,6 +232,27 @@ def test_seed_decides(make: Callable[[int], Any]) -> None:
             lambda: data.date_strings(3, first=datetime.date(999, 1, 1)),
             ValueError,
             "first and last must be dates with 1000-01-01 ≤ first ≤ last, got 0999-01-01 and 9999-12-31",
+        ),
+        (
+            lambda: data.date_strings(3, first="22 April"),
+            ValueError,
+            "date_strings: first must be a date such as \"2000-01-31\", got '22 April'",
+        ),
+        (
+            lambda: data.date_strings(3, last="1999-12-31", first="2000-01-01"),
+            ValueError,
+            "with 1000-01-01 ≤ first ≤ last, got 2000-01-01 and 1999-12-31",
+        ),
+        (lambda: data.date_strings(3, last=2000), TypeError, "date_strings: last must be a date, a string"),
+        (
+            lambda: data.date_translation(3, first=np.datetime64("NaT")),
+            TypeError,
+            'date_strings: first must be a date, a string such as "2000-01-31" or a datetime64, got',
+        ),
+        (
+            lambda: data.encode_characters("ab", "ab"),
+            TypeError,
+            "encode_characters: texts must be a list of strings, got 'ab'; pass [text]",
         ),
         (
             lambda: data.encode_characters(["ab", "ac"], "ab"),

@@ -67,7 +67,9 @@ def one_line(error: BaseException) -> str:
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rnnfast", description="Fast recurrent sequence models: forecasts, benchmarks, reproductions."
+        prog="rnnfast",
+        description="Recurrent and causal-convolutional sequence models, fast on the CPU: forecasts, "
+        "benchmarks, reproductions.",
     )
     version = importlib.import_module("rnnfast").__version__
     parser.add_argument("--version", action="version", version=f"rnnfast {version}")

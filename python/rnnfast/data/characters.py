@@ -23,6 +23,7 @@ def encode_characters(texts: Sequence[str], characters: str) -> tuple[Array, Arr
         ids int64 [N, T] in 0…len(characters), T the length of the longest text, and lengths int64 [N].
 
     Raises:
+        TypeError: texts is one string.
         ValueError: no texts, a character that is not in `characters`, or one that is there twice.
 
     Example:
@@ -34,6 +35,9 @@ def encode_characters(texts: Sequence[str], characters: str) -> tuple[Array, Arr
     if len(numbers) < len(characters):
         twice = next(character for character in characters if characters.count(character) > 1)
         raise ValueError(f"encode_characters: characters must hold each one once, got {twice!r} twice")
+    if isinstance(texts, str):
+        # A string is a sequence of strings too: each character would become a text.
+        raise TypeError(f"encode_characters: texts must be a list of strings, got {texts!r}; pass [text]")
     if not texts:
         raise ValueError("encode_characters: texts must hold at least one text, got none")
     for index, text in enumerate(texts):

@@ -14,6 +14,7 @@ from rnnfast.data.characters import encode_characters
 from rnnfast.data.tasks import check_count
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Day = datetime.date | str | np.datetime64
 
 # Not from the calendar module, which speaks the language of the machine.
 _MONTHS = (
@@ -38,13 +39,13 @@ _FIRST, _LAST = datetime.date(1000, 1, 1), datetime.date(9999, 12, 31)  # all ye
 
 
 def date_strings(
-    samples: int, *, first: datetime.date = _FIRST, last: datetime.date = _LAST, seed: int = 0
+    samples: int, *, first: Day = _FIRST, last: Day = _LAST, seed: int = 0
 ) -> tuple[list[str], list[str]]:
     """Dates as "April 02, 2019" and as "2019-04-02", uniform over the days from `first` to `last`.
 
     Args:
         samples: N.
-        first: the first day that may occur, in the year 1000 or later.
+        first: the first day that may occur, in the year 1000 or later: a date, "2000-01-31", or a datetime64.
         last: the last one.
         seed: of the generator.
 
@@ -52,8 +53,9 @@ def date_strings(
         (sources, targets): N strings each, drawn with replacement; the day has two digits in both.
 
     Raises:
-        TypeError: samples is no integer.
-        ValueError: samples is below 1, `first` is after `last`, or a year has fewer than four digits.
+        TypeError: samples is no integer, or `first` or `last` no day.
+        ValueError: samples is below 1, a string is no date, `first` is after `last`, or a year has fewer
+            than four digits.
 
     Example:
         >>> sources, targets = date_strings(2, seed=0)
@@ -63,6 +65,7 @@ def date_strings(
     Reference: an exercise of Géron (2019), Hands-On Machine Learning, chapter 16.
     """
     count = check_count("date_strings", "samples", samples)
+    first, last = _day("first", first), _day("last", last)
     if not _FIRST <= first <= last:
         raise ValueError(
             f"date_strings: first and last must be dates with {_FIRST} ≤ first ≤ last, got {first} and {last}"
@@ -75,13 +78,13 @@ def date_strings(
 
 
 def date_translation(
-    samples: int, *, first: datetime.date = _FIRST, last: datetime.date = _LAST, seed: int = 0
+    samples: int, *, first: Day = _FIRST, last: Day = _LAST, seed: int = 0
 ) -> tuple[Array, Array, Array]:
     """`date_strings` as numbers of characters, 0 after the end.
 
     Args:
         samples: N.
-        first: the first day that may occur, in the year 1000 or later.
+        first: the first day that may occur, in the year 1000 or later: a date, "2000-01-31", or a datetime64.
         last: the last one.
         seed: of the generator.
 
@@ -91,8 +94,7 @@ def date_translation(
         them.
 
     Raises:
-        TypeError: samples is no integer.
-        ValueError: as `date_strings`.
+        TypeError, ValueError: as `date_strings`.
 
     Example:
         >>> source, lengths, target = date_translation(2, seed=0)
@@ -105,3 +107,23 @@ def date_translation(
     sources, targets = date_strings(samples, first=first, last=last, seed=seed)
     source, lengths = encode_characters(sources, DATE_SOURCE_CHARACTERS)
     return source, lengths, encode_characters(targets, DATE_TARGET_CHARACTERS)[0]
+
+
+def _day(name: str, value: Day) -> datetime.date:
+    """The day that an argument means; a time of day is left out."""
+    if isinstance(value, str):
+        try:
+            return datetime.datetime.fromisoformat(value).date()
+        except ValueError:
+            raise ValueError(
+                f'date_strings: {name} must be a date such as "2000-01-31", got {value!r}'
+            ) from None
+    day = value.astype("datetime64[D]").item() if isinstance(value, np.datetime64) else value
+    if isinstance(day, datetime.datetime):
+        return day.date()
+    if not isinstance(day, datetime.date):  # NaT, and years that datetime does not have, come out as others
+        raise TypeError(
+            f'date_strings: {name} must be a date, a string such as "2000-01-31" or a datetime64, '
+            f"got {value!r}"
+        )
+    return day

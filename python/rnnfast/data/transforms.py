@@ -143,14 +143,14 @@ def mu_law_encode(x: Array, classes: int = 256) -> np.ndarray[Any, np.dtype[np.i
     """Class of each sample: floor((y + 1)/2 · (classes - 1) + 1/2), y the companded x, µ = classes - 1.
 
     Args:
-        x: [...] audio in [-1, 1]; what lies outside is clipped.
+        x: [...] audio in [-1, 1], floats; what lies outside is clipped.
         classes: number of classes, ≥ 2.
 
     Returns:
         int64 [...] in 0 … classes - 1.
 
     Raises:
-        ValueError: fewer than two classes, or a value that is NaN.
+        TypeError: x is not of floats. ValueError: fewer than two classes, or a value that is NaN.
 
     Example:
         >>> mu_law_encode(np.array([-1.0, 0.0, 1.0]))
@@ -159,7 +159,12 @@ def mu_law_encode(x: Array, classes: int = 256) -> np.ndarray[Any, np.dtype[np.i
     Reference: ITU-T Recommendation G.711; van den Oord et al. 2016, WaveNet, section 2.2.
     """
     mu = _companding("mu_law_encode", classes)
-    values = _floating(x)
+    values = np.asarray(x)
+    if not np.issubdtype(values.dtype, np.floating):
+        # Samples as a sound file has them: all but -1, 0 and 1 would be clipped.
+        raise TypeError(
+            f"mu_law_encode: x must be floats in [-1, 1], got {values.dtype}; divide 16-bit samples by 32768"
+        )
     if np.isnan(values).any():
         raise ValueError("mu_law_encode: x must be finite, got NaN")
     samples = np.clip(values, -1.0, 1.0)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from rnnfast import ops
+from rnnfast.cli.help_text import lines
 
 from .catalogue import OPTIONS
 from .convolution_cases import CASES
@@ -76,15 +77,20 @@ class Request(NamedTuple):
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `rnnfast bench`, besides those that all commands share."""
+    parser.formatter_class = argparse.RawTextHelpFormatter  # the lines are those of `lines`
     parser.add_argument(
         "suite",
         nargs="?",
         default="kernels",
         choices=list(SUITES),
         metavar="SUITE",
-        help="kernels: every cell alone; options: each option of a layer against the plain layer; "
-        "convolution: WaveNet stacks, convolutions, layer norm, and the memory of a WaveNet's training step; "
-        "streaming: a WaveNet's cost per sample against its receptive field",
+        help=lines(
+            "kernels (default): every cell alone",
+            "options: each option of a layer against the plain layer",
+            "convolution: WaveNet stacks, convolutions, layer norm, and the memory of a WaveNet's training "
+            "step",
+            "streaming: a WaveNet's cost per sample against its receptive field",
+        ),
     )
     parser.add_argument("--cells", metavar="C[,C]", help=_defaults("cells"))
     parser.add_argument("--shapes", metavar="S[,S]", help=_defaults("shapes"))
@@ -96,8 +102,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         metavar="P[,P]",
-        help="also time these, where installed: "
-        + "; ".join(f"{name}: {', '.join(suite.peers)}" for name, suite in SUITES.items() if suite.peers),
+        help=lines(
+            "also time these, where installed",
+            *(f"{name}: {', '.join(suite.peers)}" for name, suite in SUITES.items() if suite.peers),
+        ),
     )
     parser.add_argument(
         "--seconds", type=_seconds, default=1.0, metavar="S", help="time given to each row (default 1)"
@@ -118,12 +126,12 @@ def checked(arguments: argparse.Namespace) -> Request:
         _check_folder(arguments.json)
     request = Request(
         arguments.suite,
-        _names("cells", arguments, suite.cells, ops.cells() if suite.cells else ()),
-        _names("shapes", arguments, suite.shapes, suite.known_shapes),
+        _names("cells", arguments, suite.cells),
+        _names("shapes", arguments, suite.shapes),
         arguments.shapes is not None,
-        _names("modes", arguments, suite.modes, suite.modes),
-        _names("options", arguments, suite.options, suite.options),
-        _names("against", arguments, (), suite.peers),
+        _names("modes", arguments, suite.modes),
+        _names("options", arguments, suite.options),
+        _names("against", arguments, ()),
         arguments.dtype,
         arguments.seconds,
         arguments.threads,
@@ -141,26 +149,49 @@ def checked(arguments: argparse.Namespace) -> Request:
     return request
 
 
-def _names(
-    argument: str, arguments: argparse.Namespace, default: tuple[str, ...], known: Collection[str]
-) -> list[str]:
+def _names(argument: str, arguments: argparse.Namespace, default: tuple[str, ...]) -> list[str]:
     text = getattr(arguments, argument)
     if text is None:
         return list(default)
-    if not known:
-        raise ValueError(f"argument --{argument}: the suite {arguments.suite} has none, got {text!r}")
+    known = _known(argument, SUITES[arguments.suite])
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in known]
+    if not known:
+        raise ValueError(
+            f"argument --{argument}: the suite {arguments.suite} has none, got {text!r}"
+            + _elsewhere(argument, unknown)
+        )
     if unknown:
         raise ValueError(
             f"argument --{argument}: expected {', '.join(known)}, got {', '.join(map(repr, unknown))}"
+            + _elsewhere(argument, unknown)
         )
     return list(dict.fromkeys(names))
 
 
+def _known(argument: str, suite: Suite) -> Collection[str]:
+    """The choices of an argument, by what a suite takes."""
+    if argument == "cells":
+        return ops.cells() if suite.cells else ()
+    choices: dict[str, Collection[str]] = {
+        "shapes": suite.known_shapes,
+        "modes": suite.modes,
+        "options": suite.options,
+        "against": suite.peers,
+    }
+    return choices[argument]
+
+
+def _elsewhere(argument: str, names: list[str]) -> str:
+    """Which suites know all the names that this one does not."""
+    suites = [name for name, suite in SUITES.items() if set(names) <= set(_known(argument, suite))]
+    commands = " or ".join(f"`rnnfast bench {suite}`" for suite in suites)
+    return f"; {commands} has {'it' if len(names) == 1 else 'them'}" if suites else ""
+
+
 def _defaults(argument: str) -> str:
     chosen = ((name, getattr(suite, argument)) for name, suite in SUITES.items())
-    return "default: " + "; ".join(f"{name}: {','.join(names)}" for name, names in chosen if names)
+    return lines("default, by suite:", *(f"{name}: {', '.join(names)}" for name, names in chosen if names))
 
 
 def _check_folder(path: str) -> None:
@@ -182,5 +213,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 3600:
-        raise argparse.ArgumentTypeError(f"expected seconds between 0 and 3600, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected seconds above 0 and below 3600, got {text!r}")
     return value
