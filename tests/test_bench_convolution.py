@@ -188,9 +188,10 @@ def test_the_peak_is_that_of_the_call() -> None:
 
 @HAS_SIZES
 @pytest.mark.parametrize("library", [None, "torch"])
-def test_memory_of_a_step_is_that_of_its_arrays(library: str | None) -> None:
+def test_memory_of_a_step_is_that_of_its_arrays(library: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if library:
         pytest.importorskip(library)
+    monkeypatch.undo()
     case = WaveNetCase(8, 1024, 32, dilations=(1, 2, 4, 8))
     # In a process of its own: this one may have the memory at hand already.
     words: dict[str, Any] = {

@@ -575,6 +575,22 @@ def test_it_learns_to_turn_sequences_round(attention: str | None) -> None:
     assert (np.where(mask, tokens, 0) == target).all(axis=1).mean() > 0.5
 
 
+def test_prediction_takes_a_dict_and_never_the_target() -> None:
+    model = make()
+    given = inputs(model)
+    source, target = given["source"], given["target"]
+    named = model.predict({"source": source, "lengths": LENGTHS, "future": None}, steps=5, batch_size=3)
+    assert same_bits(named, model.decode(source, 5, lengths=LENGTHS))
+    with pytest.raises(TypeError, match=r"EncoderDecoder.predict: source must .*got 'target'; pass steps"):
+        model.predict({"source": source, "target": target})
+    with pytest.raises(TypeError, match=r"EncoderDecoder.predict: steps must be an int"):
+        model.predict(source)
+    with pytest.raises(TypeError, match=r"EncoderDecoder.predict: source must have 'source'"):
+        model.predict({"lengths": LENGTHS}, 5)
+    with pytest.raises(ValueError, match=r"train.predict: .*use EncoderDecoder.predict\(source, steps\)"):
+        train.predict(model, {"source": source, "target": target})
+
+
 def test_a_model_lies_in_one_buffer_and_seeds_make_it() -> None:
     first, second, other = (models.EncoderDecoder(6, 5, 4, attention="luong", seed=s) for s in (1, 1, 2))
     (buffer,) = {id(parameter.buffer): parameter.buffer for parameter in first.parameters()}.values()

@@ -289,8 +289,8 @@ def test_targets_and_values_are_checked() -> None:
         fit(make(), (x, y.tolist()))
     with pytest.raises(ValueError, match=r"GRU.forward: lengths must be in 0..T=6, got 7 at n="):
         fit(make(), ({**x, "lengths": np.full(20, 7)}, y))
-    x["x"][3, 2] = np.nan
-    with pytest.raises(ValueError, match=r"train.fit: X\['x'\] must be finite, got 1 NaN, .*\(3, 2, 0\)"):
+    x["x"][1, 2] = np.nan
+    with pytest.raises(ValueError, match=r"train.fit: X\['x'\] must be finite, got 1 NaN, .*\(1, 2, 0\)"):
         fit(make(), (x, y))
     x["x"][3, 2] = 1e30
     y[3] = np.inf
@@ -298,5 +298,65 @@ def test_targets_and_values_are_checked() -> None:
         fit(make(), [(x, y)])
     x["x"][3, :] = np.nan
     x["lengths"][3] = 6
-    with pytest.raises(train.NonFiniteError, match=r"the batch's X\['x'\] holds 6 NaN"):
+    with pytest.raises(train.NonFiniteError, match=r"the batch's X\['x'\] holds 7 NaN"):
         fit(make(), [(x, np.ones_like(y))])
+
+
+@pytest.mark.parametrize("conv", [None, {"channels": 3, "kernel_size": 2, "stride": 2}], ids=str)
+@pytest.mark.parametrize("given", ["arrays", "batches"])
+def test_lengths_make_the_mask_and_nothing_of_padding_is_read(conv: Any, given: str) -> None:
+    """With NaN on padding a fit has the bits of one with zeros there and the mask written out."""
+    x, _ = problem()
+    x["lengths"] = np.maximum(x["lengths"], 2)
+    real = data.padding_mask(x["lengths"], 6)
+    plain, unread = make(models.Seq2Seq, conv=conv), make(models.Seq2Seq, conv=conv)
+    steps = plain(x["x"]).shape[1]
+    mask = real if conv is None else data.padding_mask(x["lengths"] // 2, steps)
+    y = np.random.default_rng(1).standard_normal((20, steps, 1)).astype(np.float32)
+    fit(plain, (x, y, mask), shuffle=False, batch_size=20)
+    holes = {"x": np.where(real[:, :, None], x["x"], np.float32(np.nan)), "lengths": x["lengths"]}
+    unknown = np.where(mask[:, :, None], y, np.float32(np.nan))
+    pair = (holes, unknown)
+    history = fit(unread, pair if given == "arrays" else [pair], shuffle=False, batch_size=20)
+    assert states(unread) == states(plain)
+    assert train.evaluate(unread, pair) == train.evaluate(plain, (x, y, mask))
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_lengths_that_leave_nothing_and_nan_on_real_steps_are_refused() -> None:
+    x, _ = problem()
+    model, y = make(models.Seq2Seq), x["x"]
+    with pytest.raises(ValueError, match=r"train.fit: X\['lengths'\] must leave at least one output, got 0"):
+        fit(model, ({**x, "lengths": np.zeros(20, int)}, y))
+    y[1, 5] = np.nan  # the last real step
+    with pytest.raises(ValueError, match=r"train.fit: X\['x'\] must be finite, got 1 NaN"):
+        fit(model, (x, y))
+
+
+def test_lengths_of_none_are_all_and_errors_name_the_argument() -> None:
+    x, y = problem()
+    plain, named = make(), make()
+    fit(plain, (x["x"], y))
+    fit(named, ({"x": x["x"], "lengths": None}, y))
+    assert states(plain) == states(named)
+    assert same_bits(named.predict(x["x"], lengths=None), plain(x["x"]))
+    with pytest.raises(ValueError, match=r"^Seq2Vec.predict: lengths must have as many samples .* as x, "):
+        plain.predict(x["x"], lengths=[1, 2])
+    with pytest.raises(TypeError, match=r"lengths must be ints, got bool; pass mask.sum\(axis=1\)$"):
+        plain.predict(x["x"], lengths=data.padding_mask(x["lengths"], 6))
+
+
+def test_arrays_without_names_are_refused_where_forward_needs_several() -> None:
+    model = models.EncoderDecoder(5, 4, 6)
+    tokens = np.ones((3, 4), int)
+    with pytest.raises(TypeError, match=r"train.fit: X must be a dict.* pass \{'source': …, 'target': …\}"):
+        train.fit(model, (tokens, tokens), loss="cross_entropy", verbose=0)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", optim.CosineLR], ids=str)
+def test_a_schedule_is_an_object(schedule: Any) -> None:
+    x, y = problem()
+    with pytest.raises(
+        TypeError, match=r"train.fit: schedule must be .*pass schedule=optim.CosineLR\(epochs"
+    ):
+        fit(make(), (x, y), schedule=schedule)

@@ -246,3 +246,14 @@ def test_lists_are_refused_by_name():
             loss.value(y, [1.0, 2.0])
     with pytest.raises(TypeError, match=r"MSE: mask must be an array, got list"):
         losses.MSE()(y, y, [True, False])
+
+
+def test_targets_of_another_kind_get_the_fix_that_works() -> None:
+    logits = np.zeros((3, 4), np.float32)
+    one_hot = np.eye(4, dtype=np.float32)[:3]
+    for target in (one_hot, one_hot.astype(int)):
+        error = TypeError if target.dtype.kind == "f" else ValueError
+        with pytest.raises(error, match=r"CrossEntropy: .*; pass target.argmax\(axis=-1\)$"):
+            losses.CrossEntropy()(logits, target)
+    with pytest.raises(TypeError, match=r"MSE: .*, or loss='cross_entropy' for class numbers$"):
+        losses.MSE()(logits, np.arange(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import rnnfast
 from model_gradients import check_model
 from problems import same_bits
-from rnnfast import models
+from rnnfast import models, nn
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -132,12 +133,37 @@ def test_options_of_the_cell_reach_the_layers_and_the_file(
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_options_of_no_cell_or_of_another_are_refused(kind: type[models.Model]) -> None:
-    with pytest.raises(TypeError, match=r"GRU: options must be among .*reset.*, got 'forget_bias'"):
+    with pytest.raises(
+        TypeError, match=rf"{kind.__name__}: options must be among .*reset.*, got 'forget_bias'"
+    ):
         make(kind, "gru", forget_bias=2.0)
-    with pytest.raises(TypeError, match=r"Recurrent: options must be among .*, got 'activation'"):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}: options must be among .*, got 'activation'"):
         make(kind, "rnn_relu", activation="relu")
     with pytest.raises(TypeError, match=rf"{kind.__name__}: options must .*got 'batch_first'"):
         make(kind, "gru", batch_first=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "options", "meant"),
+    [
+        (models.EncoderDecoder, {"atention": "luong"}, "attention"),
+        (models.Seq2Vec, {"poling": "mean"}, "pooling"),
+        (models.Seq2Seq, {"convolution": {}}, "conv"),
+        (models.Seq2Seq, {"num_layer": 2}, "num_layers"),
+    ],
+)
+def test_misspelt_options_name_the_model_and_what_was_meant(wrong: Any, options: Any, meant: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{wrong.__name__}: options .*did you mean '{meant}'\?$") as found:
+        wrong(3, 4, 2, **options)
+    assert "batch_first" not in str(found.value)
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, models.Vec2Seq])
+def test_signatures_show_the_options_that_all_models_have(kind: type[models.Model]) -> None:
+    parameters = inspect.signature(kind).parameters
+    assert (parameters["cell"].default, parameters["dropout"].default) == ("gru", 0.0)
+    assert list(parameters)[-1] == "options"
+    assert ("pooling" in parameters) == (kind is models.Seq2Vec)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -161,3 +187,29 @@ def test_seeds_and_summary() -> None:
     assert all(map(same_bits, first.state_dict().values(), second.state_dict().values()))
     assert not same_bits(first.head.weight.data, other.head.weight.data)
     assert first.summary().splitlines()[0] == "Seq2Vec"
+
+
+def test_repr_shows_class_and_arguments() -> None:
+    model = models.Seq2Vec(3, 8, 1, cell="lstm", pooling="max", peephole=True)
+    sizes = "input_size=3, hidden_size=8, output_size=1, num_layers=1"
+    assert repr(model) == f"Seq2Vec({sizes}, cell='lstm', pooling='max', peephole=True)"
+    assert repr(nn.Conv1d(3, 4, 2, stride=2, padding="valid")) == (
+        "Conv1d(in_channels=3, out_channels=4, kernel_size=2, stride=2, padding='valid')"
+    )
+    chain = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    assert repr(chain) == "Sequential(Linear(input_size=3, output_size=4), LayerNorm(size=4))"
+    assert repr(models.WaveNet(1, 4, 1)) == "WaveNet(input_size=1, channels=4, output_size=1)"
+    assert repr(nn.Recurrent("gru", 3, 8)).startswith("Recurrent(cell='gru', input_size=3, ")
+    assert repr(nn.GRU(3, 8)) == "GRU(input_size=3, hidden_size=8, num_layers=1)"
+
+
+def test_errors_of_paths_and_steps_say_what_to_do(tmp_path: Path) -> None:
+    model = models.EncoderDecoder(5, 4, 6)
+    with pytest.raises(ValueError, match=r"save: path must end in .*; add \.npz$"):
+        model.save(tmp_path / "model")
+    with pytest.raises(TypeError, match=r"load: path must be a str or a path, got int"):
+        rnnfast.load(123)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"steps must be an int, got an array of shape \(1, 2\) and dtype int64$"
+    ):
+        model.decode(np.ones((1, 2), np.int64), np.ones((1, 2), np.int64))  # type: ignore[arg-type]

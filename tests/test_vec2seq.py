@@ -225,7 +225,7 @@ def test_summary_begins_with_the_map_of_the_vector() -> None:
         ({"feedback": True, "bidirectional": True}, ValueError, r"bidirectional must be False with feedback"),
         ({"mode": "state", "trainable_state": True}, ValueError, r"trainable_state must be False with mode="),
         ({"batch_first": False}, TypeError, r"Vec2Seq: options must be .*got 'batch_first'"),
-        ({"forget_bias": 1.0}, TypeError, r"GRU: options must be among .*got 'forget_bias'"),
+        ({"forget_bias": 1.0}, TypeError, r"Vec2Seq: options must be among .*got 'forget_bias'"),
     ],
 )
 def test_arguments_are_checked(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -250,3 +250,10 @@ def test_inputs_are_checked() -> None:
     model.backward(tape, y)
     with pytest.raises(RuntimeError, match=r"Vec2Seq.backward: tape must be used once"):
         model.backward(tape, y)
+
+
+def test_a_call_takes_what_forward_takes() -> None:
+    model, x = make("repeat", True), vectors()
+    target = np.ones((4, 4, 2), np.float32)
+    assert same_bits(model(x, target=target), model.forward(x, target, training=False)[0])
+    assert not same_bits(model(x, target=target), model(x))

@@ -128,9 +128,11 @@ def float_target(name: str, prediction: Array, target: Array, shape: tuple[int, 
     """Return the target in the prediction's dtype, after checking its kind and its shape."""
     if target.dtype != prediction.dtype:
         if target.dtype.kind != "f":
+            classes = target.dtype.kind in "iu" and target.ndim < len(shape)
             raise TypeError(
                 f"{name}: target must be floating point, got {target.dtype}; "
                 f"pass target.astype(np.{prediction.dtype})"
+                + (", or loss='cross_entropy' for class numbers" if classes else "")
             )
         target = target.astype(prediction.dtype)
     if target.shape != shape:

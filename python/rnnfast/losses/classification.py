@@ -25,14 +25,20 @@ class CrossEntropy(Loss):
 
     def _prepared(self, prediction: Array, target: Array) -> Array:
         if target.dtype.kind not in "iu":
+            one_hot = target.shape == prediction.shape
             raise TypeError(
-                f"CrossEntropy: target must hold integer class numbers, got {target.dtype}; "
-                f"pass target.astype(np.int64)"
+                f"CrossEntropy: target must hold integer class numbers, got {target.dtype}"
+                + (
+                    f" of the logits' shape {target.shape}; pass target.argmax(axis=-1)"
+                    if one_hot
+                    else "; pass target.astype(np.int64)"
+                )
             )
         if prediction.ndim < 1 or target.shape != prediction.shape[:-1]:
             raise ValueError(
                 f"CrossEntropy: target must have shape {prediction.shape[:-1]} for logits "
                 f"(..., C) = {prediction.shape}, got {target.shape}"
+                + ("; pass target.argmax(axis=-1)" if target.shape == prediction.shape else "")
             )
         return target
 

@@ -5,6 +5,7 @@ Not here: what they compute (``decoding``), training (``encoder_decoder``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class DecodingModel(Model):
     Every sample is decoded by itself, to the bit: the others of its batch do not matter.
     """
 
+    own_prediction = "EncoderDecoder.predict(source, steps)"
     encoder: Encoder
     decoder: Decoder
     start_token: int
@@ -168,8 +170,8 @@ class DecodingModel(Model):
 
     def predict(  # type: ignore[override]
         self,
-        source: Array,
-        steps: int,
+        source: Array | Mapping[str, Any],
+        steps: int | None = None,
         *,
         lengths: Any = None,
         start: Array | None = None,
@@ -179,17 +181,25 @@ class DecodingModel(Model):
         """As `decode`, in batches, which bounds memory; the result does not depend on their size.
 
         Args:
-            source, steps, lengths, start, future: as in `decode`.
+            source, steps, lengths, start, future: as in `decode`; or source a dict with those names but
+                steps.
             batch_size: samples at a time.
 
         Returns:
             As `decode`.
 
         Raises:
-            TypeError, ValueError: as in `decode`, and if the batch size is below 1.
+            TypeError, ValueError: as in `decode`, if there are no steps, a name of the dict is another one,
+                and if the batch size is below 1.
         """
-        check_size("EncoderDecoder.predict", "batch_size", batch_size)
         inputs = {"lengths": lengths, "start": start, "future": future}
+        source, inputs = _named_inputs(source, inputs)
+        if steps is None:
+            raise TypeError(
+                "EncoderDecoder.predict: steps must be an int, the steps to put out, got none; pass "
+                "predict(source, steps=…)"
+            )
+        check_size("EncoderDecoder.predict", "batch_size", batch_size)
         for name, array in inputs.items():
             if array is not None and len(array) != len(source):
                 raise ValueError(
@@ -266,3 +276,20 @@ class DecodingModel(Model):
             )
         sizes, axes = (*front, size), ("N", "U", "future_size")
         check_array(operation, "future", future, dtype=self.encoder.dtype, axes=axes, sizes=sizes)
+
+
+def _named_inputs(source: Any, inputs: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+    """The source and the other inputs of `predict`, which may come as a dict in the place of the source."""
+    if not isinstance(source, Mapping):
+        return source, inputs
+    for name in source:
+        if name not in ("source", *inputs):
+            fix = "; pass steps: outputs are read in its place" if name == "target" else ""
+            raise TypeError(
+                f"EncoderDecoder.predict: source must have names among source, {', '.join(inputs)}, "
+                f"got {name!r}{fix}"
+            )
+    if "source" not in source:
+        raise TypeError(f"EncoderDecoder.predict: source must have 'source', got {sorted(source)}")
+    given = {name: value for name, value in source.items() if value is not None}
+    return given.pop("source"), {**inputs, **given}

@@ -20,6 +20,7 @@ from .decoding_model import DecodingModel
 from .encoder import Encoder
 from .front import check_conv
 from .model import as_json
+from .options import check_options
 from .tokens import check_token_array, check_tokens
 
 
@@ -107,6 +108,7 @@ class EncoderDecoder(DecodingModel):
             raise TypeError(
                 f"{name}: options must be the cell's own, got {option!r}; samples are on the first axis"
             )
+        check_options(type(self), cell, options)
         target_size = check_size(name, "target_size", target_size)
         tokens = target == "tokens"
         for argument, token in (("start_token", start_token), ("end_token", end_token)):

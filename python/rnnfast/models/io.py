@@ -173,6 +173,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
+        TypeError: if the path is no path.
         ValueError: if it is not a saved model, is damaged, or is of a newer format.
 
     Example:
@@ -231,9 +232,14 @@ def _damaged(path: str | os.PathLike[str], found: str) -> ValueError:
 
 
 def _suffix(operation: str, path: str | os.PathLike[str]) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{operation}: path must be a str or a path, got {type(path).__name__}")
     suffix = Path(path).suffix
     if suffix not in (".npz", ".safetensors"):
-        raise ValueError(f"{operation}: path must end in .npz or .safetensors, got {os.fspath(path)}")
+        raise ValueError(
+            f"{operation}: path must end in .npz or .safetensors, got {os.fspath(path)}"
+            + ("" if suffix else "; add .npz")
+        )
     return suffix
 
 

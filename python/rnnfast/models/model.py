@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..nn import Module
+from ..nn.description import described
 from ..nn.inputs import Inputs, predict_in_batches
 from ..nn.parameter import Array
 from .io import write_archive
@@ -25,14 +27,15 @@ class Model(Module):
 
     arguments: dict[str, Any]
 
-    def predict(self, x: Inputs, *, batch_size: int = 256, **inputs: Array) -> Array:
+    def predict(self, x: Inputs, *, batch_size: int = 256, **inputs: Array | None) -> Array:
         """Inference in batches, which bounds memory; the result does not depend on their size.
 
         Args:
             x: input with samples on the first axis; or a dict of arrays by the names of the arguments of
                 `forward`.
             batch_size: samples at a time.
-            inputs: further arguments of `forward`, with samples on the first axis too: ``lengths=…``.
+            inputs: further arguments of `forward`, with samples on the first axis too: ``lengths=…``; None
+                for its default.
 
         Returns:
             y of all samples.
@@ -42,9 +45,11 @@ class Model(Module):
             ValueError: if the batch size is below 1, an array has another number of samples than x, or one
                 has the wrong shape.
         """
+        argument = "x"
         if inputs:
-            x = {**(x if isinstance(x, Mapping) else {"x": x}), **inputs}
-        return predict_in_batches(f"{type(self).__name__}.predict", self, x, batch_size)
+            named: dict[str, Any] = {**(x if isinstance(x, Mapping) else {"x": x}), **inputs}
+            argument, x = "", named
+        return predict_in_batches(f"{type(self).__name__}.predict", self, x, batch_size, argument)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Run the model on live sequences: blocks of any size give the numbers of the whole.
@@ -60,6 +65,13 @@ class Model(Module):
             ValueError: if it has none as it is set up, or the batch size is below 1.
         """
         return Stream(self, batch_size)
+
+    def __repr__(self) -> str:
+        arguments: dict[str, Any] = getattr(self, "arguments", {})  # a model that is not whole has none yet
+        known = inspect.signature(type(self)).parameters
+        others = [f"{name}={value!r}" for name, value in arguments.items() if name not in known]
+        shown = described(type(self), arguments)
+        return f"{shown[:-1]}, {', '.join(others)})" if others else shown
 
     def summary(self) -> str:
         """A table of the model's parts, each with its parameters: name, shape, number of elements, totals."""

@@ -15,6 +15,7 @@ from ..nn.arguments import check_size
 from ..nn.cells import recurrent_layer
 from ..nn.recurrent import Recurrent
 from .model import Model, as_json
+from .options import check_options, joined_signature
 
 
 class RecurrentModel(Model):
@@ -23,6 +24,11 @@ class RecurrentModel(Model):
     A subclass defines `forward` and `backward` with both, and `_layer_inputs` and `_make_front` if something
     is in front of the layers.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # So that `help` and editors show every option with its default, not `**options` alone.
+        setattr(cls, "__signature__", joined_signature(cls))  # noqa: B010 (mypy knows no such attribute)
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class RecurrentModel(Model):
                 f"{name}: options must be the cell's own, got 'batch_first'; models take and return samples "
                 f"on the first axis, pass x.transpose(1, 0, 2)"
             )
+        check_options(type(self), cell, options)
         self.input_size = check_size(name, "input_size", input_size)
         # The seed of what is in front comes last: a model without it has the weights it always had.
         layer_seed, head_seed, front_seed = child_seeds(seed, 3)

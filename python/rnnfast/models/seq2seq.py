@@ -12,6 +12,14 @@ class Seq2Seq(SequenceModel):
     With `conv` in front the sequences are shortened first, and y has a step for each of theirs. The arguments
     are those of :class:`SequenceModel`; the head puts out O values per step.
 
+    Args:
+        input_size: I, features per step.
+        hidden_size: H, hidden units per layer and direction.
+        output_size: O, values per step.
+        num_layers: L, 1 by default.
+        options: conv (None), cell ("gru"), bias (True), bidirectional (False), dropout (0.0), dtype
+            (np.float32), seed (None) and all others of :class:`SequenceModel`.
+
     Example:
         >>> import numpy as np
         >>> from rnnfast import models

@@ -23,8 +23,9 @@ class Seq2Vec(SequenceModel):
         hidden_size: H, hidden units per layer and direction.
         output_size: O, values that the head puts out per sequence.
         num_layers: L.
-        pooling: "last", "mean" or "max".
-        options: all others of :class:`SequenceModel`: conv, cell, ….
+        pooling: "last" (the default), "mean" or "max".
+        options: conv (None), cell ("gru"), bias (True), bidirectional (False), dropout (0.0), dtype
+            (np.float32), seed (None) and all others of :class:`SequenceModel`.
 
     Raises:
         TypeError: if an argument is of another type, or the cell has no such option.

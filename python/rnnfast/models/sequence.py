@@ -32,7 +32,8 @@ class SequenceModel(RecurrentModel):
         conv: settings of a convolution in front that shortens the sequences, None for none: a dict of
             channels, kernel_size, stride (1), dilation (1) and activation ("relu"), see
             :class:`rnnfast.nn.Conv1d`; its padding is "valid".
-        options: cell, bias, bidirectional, dropout, dtype, seed and all others of :class:`RecurrentModel`.
+        options: cell ("gru"), bias (True), bidirectional (False), dropout (0.0), dtype (np.float32), seed
+            (None) and all others of :class:`RecurrentModel`.
 
     Raises:
         TypeError: if an argument is of another type, or the cell has no such option.
@@ -165,6 +166,19 @@ class SequenceModel(RecurrentModel):
         """
         self._check_pieces("piece_outputs")
         return "steps" if self._readout.per_step else "last"
+
+    def real_outputs(self, lengths: Array) -> Array | None:
+        """How many outputs of each sequence are made of its real steps.
+
+        Args:
+            lengths: of the sequences in x, shape (N,).
+
+        Returns:
+            Ints, shape (N,); None for a model with one output per sequence.
+        """
+        if not self._readout.per_step:
+            return None
+        return lengths if self.conv is None else self.conv.output_lengths(lengths)
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """What a stream remembers: the last inputs of `conv`, the state of the recurrent layers.

@@ -31,10 +31,11 @@ class Vec2Seq(RecurrentModel):
         output_size: O, values per step.
         steps: T, steps of the sequences that come out.
         num_layers: L.
-        mode: "repeat" or "state".
-        feedback: whether the output of the step before is input.
-        options: cell, bias, bidirectional, dropout, dtype, seed and all others of :class:`RecurrentModel`.
-            With feedback the layers have one direction; with mode="state" there is no trainable_state.
+        mode: "repeat" (the default) or "state".
+        feedback: whether the output of the step before is input; False by default.
+        options: cell ("gru"), bias (True), bidirectional (False), dropout (0.0), dtype (np.float32), seed
+            (None) and all others of :class:`RecurrentModel`. With feedback the layers have one direction;
+            with mode="state" there is no trainable_state.
 
     Raises:
         TypeError: if an argument is of another type, or the cell has no such option.
@@ -88,6 +89,10 @@ class Vec2Seq(RecurrentModel):
         if self.mode == "state":
             size = recurrent.num_layers * recurrent.num_directions * sum(recurrent.state_sizes)
             self.start = Linear(self.input_size, size, dtype=recurrent.dtype, seed=seed)
+
+    def __call__(self, x: Array, target: Array | None = None) -> Array:
+        """Inference: y alone. Arguments as in `forward`."""
+        return self.forward(x, target, training=False)[0]
 
     def forward(
         self, x: Array, target: Array | None = None, *, training: bool = True

@@ -67,7 +67,10 @@ def check_size(operation: str, argument: str, value: Any, *, minimum: int = 1) -
     ValueError.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{operation}: {argument} must be an int, got {value!r}")
+        got = repr(value)
+        if isinstance(value, np.ndarray):
+            got = f"an array of shape {value.shape} and dtype {value.dtype}"
+        raise TypeError(f"{operation}: {argument} must be an int, got {got}")
     if value < minimum:
         raise ValueError(f"{operation}: {argument} must be {minimum} or more, got {value}")
     return int(value)

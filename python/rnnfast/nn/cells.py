@@ -15,7 +15,7 @@ import numpy as np
 from .lstm import LSTM
 from .recurrent import Recurrent
 
-__all__ = ["GRU", "LSTM", "RNN", "recurrent_layer"]
+__all__ = ["GRU", "LSTM", "RNN", "option_names", "recurrent_layer"]
 
 
 class RNN(Recurrent):
@@ -141,6 +141,9 @@ class GRU(Recurrent):
         )  # fmt: skip
 
 
+_CLASSES: dict[str, type[RNN] | type[LSTM] | type[GRU]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
 def recurrent_layer(
     cell: str, input_size: int, hidden_size: int, num_layers: int = 1, **options: Any
 ) -> Recurrent:
@@ -165,13 +168,17 @@ def recurrent_layer(
         >>> type(recurrent_layer("gru", 3, 8)).__name__
         'GRU'
     """
-    classes: dict[str, type[RNN] | type[LSTM] | type[GRU]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-    kind = classes.get(cell, Recurrent)
-    parameters = inspect.signature(kind).parameters.values()
-    known = sorted(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    known = option_names(cell)
     for option in options:
         if option not in known:
-            raise TypeError(f"{kind.__name__}: options must be among {', '.join(known)}, got {option!r}")
-    if cell in classes:
-        return classes[cell](input_size, hidden_size, num_layers, **options)
+            name = _CLASSES.get(cell, Recurrent).__name__
+            raise TypeError(f"{name}: options must be among {', '.join(known)}, got {option!r}")
+    if cell in _CLASSES:
+        return _CLASSES[cell](input_size, hidden_size, num_layers, **options)
     return Recurrent(cell, input_size, hidden_size, num_layers, **options)
+
+
+def option_names(cell: str) -> list[str]:
+    """Names of the options that `recurrent_layer` takes for a cell's name, sorted."""
+    parameters = inspect.signature(_CLASSES.get(cell, Recurrent)).parameters.values()
+    return sorted(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)

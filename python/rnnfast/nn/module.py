@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .description import described
 from .parameter import Array, Parameter, ParameterBuffer
 from .streaming import Streaming
 
@@ -93,6 +94,7 @@ class Module(Streaming):
     """
 
     _flat: ParameterBuffer | None = None
+    own_prediction: str | None = None  # how to predict with it, where `forward` reads what is to be predicted
     generation = 0  # grows when a parameter is put in another's place
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -282,6 +284,10 @@ class Module(Streaming):
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         return "\n".join([type(self).__name__, *lines])
+
+    def __repr__(self) -> str:
+        parts = [part for _, part in self._named_members() if isinstance(part, Module)]
+        return described(type(self), vars(self), parts)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_flat"}

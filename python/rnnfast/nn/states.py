@@ -257,6 +257,8 @@ def check_lengths(operation: str, lengths: Any, batch: int, steps: int) -> Array
         ) from error
     if array.dtype.kind not in "iu" and (array.size > 0 or isinstance(lengths, np.ndarray)):
         fix = "; pass np.asarray(lengths, np.int64)" if array.dtype.kind in "fb" else ""
+        if array.shape == (batch, steps) and array.dtype == bool:
+            fix = "; pass mask.sum(axis=1)"
         raise TypeError(f"{operation}: lengths must be ints, got {array.dtype}{fix}")
     if array.shape != (batch,):
         raise ValueError(f"{operation}: lengths must have shape (N,) = ({batch},), got {array.shape}")

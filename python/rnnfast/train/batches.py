@@ -15,6 +15,8 @@ from rnnfast.losses import broadcast_mask
 from rnnfast.nn.inputs import Inputs, check_inputs, named_arrays, number_of_samples, take, title
 from rnnfast.nn.module import Module
 
+from .padding import mask_of_lengths, real_steps
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Batch = tuple[Inputs, Array, Array | None]
 Data = tuple[Array, ...] | Iterable[tuple[Array, ...]]
@@ -80,7 +82,8 @@ class GivenBatches:
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 raise TypeError(f"{self._rule}, got {_kind(batch)}; whole arrays go in a tuple (X, Y)")
             x = check_inputs(self._operation, self._x, self.model, batch[0])
-            yield x, batch[1], batch[2] if len(batch) == 3 else None
+            mask = batch[2] if len(batch) == 3 else None
+            yield x, batch[1], mask_of_lengths(self.model, x, batch[1]) if mask is None else mask
 
 
 Batches = ArrayBatches | GivenBatches
@@ -159,6 +162,13 @@ def check_arrays(operation: str, name: str, data: tuple[Any, ...], model: Module
             f"{operation}: {prefix}{title('X', first)} must hold at least one sample, got {like.shape}"
         )
     kept = None
+    if mask is None:
+        mask = mask_of_lengths(model, x, y)
+        if mask is not None and not mask.any():
+            raise ValueError(
+                f"{operation}: {prefix}{title('X', 'lengths')} must leave at least one output, got "
+                f"{dict(named)['lengths'].max()} as the largest"
+            )
     if mask is not None:
         kept, count = broadcast_mask(operation, mask, y.shape)
         if count == 0:
@@ -166,7 +176,7 @@ def check_arrays(operation: str, name: str, data: tuple[Any, ...], model: Module
                 f"{operation}: {prefix}mask must keep at least one element, got False everywhere"
             )
     for key, array in named:
-        check_finite(operation, f"{prefix}{title('X', key)}", array)
+        check_finite(operation, f"{prefix}{title('X', key)}", array, real_steps(model, x, key))
     check_finite(operation, f"{prefix}Y", y, kept)
     return x, y, mask
 

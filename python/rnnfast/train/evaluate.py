@@ -28,8 +28,9 @@ def evaluate(
     """Measure loss and metrics: means over all unmasked elements, accumulated in float64.
 
     Args:
-        model: any module.
-        data: as in `fit`.
+        model: any module. An encoder–decoder is measured with teacher forcing: each step reads the true
+            target of the step before, not what the model puts out itself.
+        data: as in `fit`, where lengths make a mask too.
         loss: name or callable, see `losses.get`.
         metrics: names or callables, as in `fit`.
         batch_size: samples per batch, for arrays; it changes memory and time alone.
@@ -95,7 +96,8 @@ def predict(model: Module, x: Inputs, *, batch_size: int = 256) -> Array:
     """Compute model(x) piece by piece, with memory for `batch_size` samples at a time.
 
     Args:
-        model: any module.
+        model: any module but one whose `forward` reads the target, as that of an encoder–decoder does: what
+            it puts out then is no prediction, use ``EncoderDecoder.predict(source, steps)``.
         x: samples along axis 0; or a dict of such arrays by the names of the arguments of the model's
             `forward`.
         batch_size: samples per piece; it changes memory and time, not a bit of the result.
@@ -105,7 +107,8 @@ def predict(model: Module, x: Inputs, *, batch_size: int = 256) -> Array:
 
     Raises:
         TypeError: if x is not an array, or the model takes none of a name.
-        ValueError: if x has no axis of samples, its arrays not as many each, or batch_size is below 1.
+        ValueError: if x has no axis of samples, its arrays not as many each, batch_size is below 1, or the
+            model's `forward` reads the target.
 
     Example:
         >>> import numpy as np
@@ -113,4 +116,9 @@ def predict(model: Module, x: Inputs, *, batch_size: int = 256) -> Array:
         >>> train.predict(nn.Linear(3, 2, seed=0), np.ones((1000, 3), np.float32)).shape
         (1000, 2)
     """
+    if model.own_prediction is not None:
+        raise ValueError(
+            f"train.predict: model must predict from x alone, got {type(model).__name__}, whose forward "
+            f"reads the target (teacher forcing); use {model.own_prediction}"
+        )
     return predict_in_batches("train.predict", model, x, batch_size)

@@ -59,7 +59,10 @@ def fit(
         data: tuple (X, Y) or (X, Y, mask) of arrays with samples along axis 0, the mask bool as in `losses`;
             or an object that gives batches (x, y) or (x, y, mask), each time it is iterated over. X, or x,
             may be a dict of arrays by the names of the arguments of the model's `forward`: {"x": x,
-            "lengths": lengths}.
+            "lengths": lengths}. Padding, the steps behind a length, may hold anything. A model with one
+            output per step (:class:`~rnnfast.models.Seq2Seq`) is then trained on its real steps alone: where
+            no mask is given, it follows from the lengths, shortened as the model's `conv` does. An
+            encoder–decoder's lengths are those of the source: mask the padding of its target yourself.
         loss: name or callable, see `losses.get`.
         optimizer: an optimizer, or a name for one with its defaults, see `optim.get`; None for "adam".
         epochs: epochs in all, those before a resume included.
@@ -114,6 +117,7 @@ def fit(
     """
     _check_settings(epochs, batch_size, clip_norm, clip_value, bptt, verbose)
     optimizer = optim.get("adam" if optimizer is None else optimizer)
+    _check_schedule(schedule)
     generator = init.generator(seed)
     batches, held_out = _split(model, data, validation, batch_size, generator if shuffle else None)
     loss_function = losses.get(loss)
@@ -250,6 +254,15 @@ def _check_settings(
             raise ValueError(f"train.fit: {name} must be positive, or None for no bound, got {bound}")
     if verbose not in (0, 1, 2):
         raise ValueError(f"train.fit: verbose must be 0, 1 or 2, got {verbose!r}")
+
+
+def _check_schedule(schedule: Any) -> None:
+    if schedule is None or isinstance(schedule, Schedule):
+        return
+    raise TypeError(
+        f"train.fit: schedule must be an object of optim.CosineLR, optim.ReduceLROnPlateau, optim.StepLR or "
+        f"another Schedule, got {schedule!r}; pass schedule=optim.CosineLR(epochs), say"
+    )
 
 
 def _described(loss: losses.LossFunction) -> str:

@@ -11,6 +11,7 @@ from rnnfast.nn.inputs import named_arrays, title
 
 from .batches import Batch, describe_nonfinite
 from .history import History
+from .padding import real_steps
 from .run import Run
 
 
@@ -56,7 +57,10 @@ def training_error(run: Run, what: str, *, batch: Batch, step: int, norm: float)
     ]
     x, y, mask = batch
     kept = None if mask is None else mask.reshape(mask.shape + (1,) * (y.ndim - mask.ndim))
-    faults = [(title("X", name), describe_nonfinite(array)) for name, array in named_arrays(x)]
+    faults = [
+        (title("X", name), describe_nonfinite(array, real_steps(run.model, x, name)))
+        for name, array in named_arrays(x)
+    ]
     for role, fault in (*faults, ("Y", describe_nonfinite(y, kept))):
         if fault:
             parts.append(f"the batch's {role} holds {fault}")
