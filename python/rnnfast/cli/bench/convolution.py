@@ -17,7 +17,7 @@ from .convolution_cases import CASES
 from .convolution_problem import ConvolutionProblem
 from .peak_memory import step_peaks
 from .peers import Peer
-from .timing import LONG_ROUND, Job, Prepared, Timing, measure
+from .timing import LONG_ROUND, REST, Job, Prepared, Timing, measure
 from .torch_rival import torch_rival
 
 _VERDICTS = {None: "-", True: "ok", False: "below"}
@@ -57,7 +57,8 @@ def _row(
     found = [torch_rival(problem, mode, request.seconds) for _ in rivals]
     contenders: dict[str, Job | Prepared] = {"rnnfast": problem.job(mode)}
     contenders |= {peer.name: rival.job for peer, rival in zip(rivals, found, strict=True)}
-    timings = measure(contenders, request.seconds, LONG_ROUND)
+    rest = REST if request.threads > 1 and rivals else 0.0
+    timings = measure(contenders, request.seconds, LONG_ROUND, rest=rest)
     own, peak = timings["rnnfast"], machine.peak_gflops(request.dtype)
 
     def rate(timing: Timing) -> dict[str, Any]:

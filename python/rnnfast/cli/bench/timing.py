@@ -27,6 +27,9 @@ SHORT_ROUND = 2e-3
 # Where the wake of a contender (caches, freed memory) costs the next one time: rounds of several calls, so
 # that most calls follow one of their own kind, as in a loop of training.
 LONG_ROUND = 2e-2
+# Threads of a library go on spinning for some milliseconds after its last call, and would take a core from
+# the contender whose turn it is: with several threads there is a rest before every turn.
+REST = 1e-2
 
 
 class Timing(NamedTuple):
@@ -72,7 +75,11 @@ class Timing(NamedTuple):
 
 
 def measure(
-    contenders: Mapping[str, Job | Prepared], seconds: float, shortest_round: float = SHORT_ROUND
+    contenders: Mapping[str, Job | Prepared],
+    seconds: float,
+    shortest_round: float = SHORT_ROUND,
+    *,
+    rest: float = 0.0,
 ) -> dict[str, Timing]:
     """Time jobs in turn: A B A B …
 
@@ -80,6 +87,7 @@ def measure(
         contenders: jobs by name.
         seconds: roughly how long each of them is run.
         shortest_round: a turn lasts at least so many seconds, or a fifth of `seconds` if that is less.
+        rest: seconds of sleep before every turn.
 
     Returns:
         Their timings; at least five rounds each, and as many of one as of the other.
@@ -92,6 +100,8 @@ def measure(
     longest = max(warm[name] * calls[name] for name in contenders)
     for _ in range(max(5, int(seconds / max(longest, shortest)))):
         for name, job in contenders.items():
+            if rest:
+                time.sleep(rest)
             rounds[name].append(_round(job, calls[name]))
     return {name: Timing(first[name], tuple(durations)) for name, durations in rounds.items()}
 
