@@ -344,3 +344,14 @@ def test_layer_norm_lstm_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         other = scripted_torch.Contender(arrays, x.astype(np.float32), dy.astype(np.float32))
         with pytest.raises(ArithmeticError, match=f"bench: {what} .* differ by .*; not timed"):
             layer_norm_lstm.check_script(other, problem, "training")
+
+
+def test_a_rest_comes_before_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rest, threads that spin on after one contender's turn are asleep in the next one's."""
+    events: list[str] = []
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: events.append(f"rest {seconds}"))
+    contenders = {name: lambda name=name: events.append(name) for name in "ab"}
+    timing.measure(contenders, 1e-9, 1e-9, rest=0.5)
+    assert events[-4:] == ["rest 0.5", "a", "rest 0.5", "b"]
+    timing.measure(contenders, 1e-9, 1e-9)
+    assert events[-2:] == ["a", "b"]

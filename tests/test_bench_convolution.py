@@ -141,7 +141,7 @@ def test_rows_beside_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_ratio_is_that_of_their_time_to_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     timings = {"rnnfast": Timing(0.0, (1e-3,) * 5), "torch": Timing(0.0, (1e-3, 2e-3, 2e-3, 2e-3, 5e-3))}
-    monkeypatch.setattr(convolution, "measure", lambda *arguments: timings)
+    monkeypatch.setattr(convolution, "measure", lambda *arguments, **words: timings)
     path = tmp_path / "convolution.json"
     assert main([*QUICK, "--against", "torch", "--json", str(path)]) == 0
     for row in json.loads(path.read_text())["rows"]:
