@@ -512,7 +512,7 @@ def test_streams_are_refused_with_the_reason() -> None:
 
 def test_a_source_shorter_than_the_kernel() -> None:
     model = make(source="values", conv={"channels": 3, "kernel_size": 6, "stride": 2})
-    with pytest.raises(ValueError, match=r"Conv1d.forward: x .*step"):
+    with pytest.raises(ValueError, match=r"EncoderDecoder.forward: source must have 6 or more steps"):
         model.forward(**inputs(model))
     for source in ("values", "tokens"):
         model = make(source=source, conv={"channels": 3, "kernel_size": 2})

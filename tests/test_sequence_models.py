@@ -327,7 +327,7 @@ def test_inputs_are_checked() -> None:
         fronted(x, lengths=[9, 10, 9, 9])
     with pytest.raises(ValueError, match=r"Seq2Seq.forward: resets must be None with conv"):
         fronted(x, resets=cuts())
-    with pytest.raises(ValueError, match=r"Conv1d.forward: x must have T of 3 or more steps"):
+    with pytest.raises(ValueError, match=r"Seq2Seq.forward: x must have 3 or more steps"):
         fronted(x[:, :2])
     with pytest.raises(ValueError, match=r"Seq2Seq.forward: x must have shape .*input_size.*got \(4, 9, 2\)"):
         fronted(x[:, :, :2], lengths=LENGTHS)

@@ -102,7 +102,7 @@ class Encoder(Module):
             check_token_array(operation, "source", source, (None, None))
         counts = check_lengths(operation, lengths, *source.shape[:2])
         if self.conv is not None:
-            check_long_enough(operation, self.conv, counts)
+            check_long_enough(operation, self.conv, source, counts, "source")
         source = zero_padding(source, counts)
         if self.embedding is not None:
             check_tokens(operation, "source", source, self.source_size)

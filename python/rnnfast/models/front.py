@@ -56,14 +56,21 @@ def make_conv(settings: Mapping[str, Any], input_size: int, dtype: Any, seed: in
     return Conv1d(input_size, settings["channels"], padding="valid", dtype=dtype, seed=seed, **options)
 
 
-def check_long_enough(operation: str, conv: Conv1d, lengths: Array | None) -> None:
+def check_long_enough(operation: str, conv: Conv1d, x: Array, lengths: Array | None, name: str = "x") -> None:
     """Raise ValueError where a sequence has steps, and fewer than the convolution reads for one output.
 
     Args:
         operation: who asks, for errors.
         conv: the convolution.
-        lengths: int64, shape (N,), of the sequences before it; None where they fill their array.
+        x: the sequences, shape (N, T, I).
+        lengths: int64, shape (N,), of them; None where they fill their array.
+        name: what the caller calls x.
     """
+    if x.shape[1] < conv.receptive_field:
+        raise ValueError(
+            f"{operation}: {name} must have {conv.receptive_field} or more steps, as conv reads as many "
+            f"for one output, got {x.shape}; pad the sequences in front, or make conv with a smaller kernel"
+        )
     if lengths is None:
         return
     short = np.flatnonzero((lengths > 0) & (lengths < conv.receptive_field))
@@ -105,6 +112,6 @@ def shorten(
         )
     x = SequenceLayout(True, conv.dtype).check(operation, "x", x, conv.in_channels, "input_size")
     checked = check_lengths(operation, lengths, *x.shape[:2])
-    check_long_enough(operation, conv, checked)
+    check_long_enough(operation, conv, x, checked)
     shorter, tape = conv.forward(zero_padding(x, checked), training=training)
     return shorter, None if checked is None else conv.output_lengths(checked), tape

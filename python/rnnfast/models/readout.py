@@ -88,7 +88,7 @@ class MeanOverSteps:
         batch, steps, _ = hidden.shape
         counts = np.full(batch, steps) if lengths is None else lengths
         share = (1 / np.maximum(counts, 1)).astype(hidden.dtype)[:, None]
-        return sum_over_steps(hidden) * share, (share, counts, steps)
+        return ops.sum_over_steps(hidden) * share, (share, counts, steps)
 
     def backward(self, kept: Any, dfeatures: Array) -> Gradients:
         share, counts, steps = kept
@@ -120,11 +120,3 @@ class MaxOverSteps:
             # For length 0 it goes to step 0, where the layers do not read it.
             np.put_along_axis(dhidden, first, dfeatures[:, None], axis=1)
         return dhidden, None
-
-
-def sum_over_steps(values: Array) -> Array:
-    """Σ_t of [N, T, F], t ascending: neither the batch nor zeros on padding change a bit, as they may in a
-    pairwise sum.
-    """
-    ones = np.ones((*values.shape[:1], 1, values.shape[1]), values.dtype)
-    return ops.batched_product(ones, values)[:, 0]

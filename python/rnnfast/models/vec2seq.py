@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..nn import Linear, Tape
 from ..nn.arguments import check_array, check_flag, check_size
 from ..nn.parameter import Array
 from ..nn.recurrent import Recurrent
 from ..nn.states import State
-from .readout import sum_over_steps
 from .recurrent import RecurrentModel
 
 
@@ -170,7 +170,7 @@ class Vec2Seq(RecurrentModel):
             dhidden = self.head.backward(head_tape, dpart)
             dinputs, dstate = self.recurrent.backward(layer_tape, dhidden, dstate)
             if self.mode == "repeat":
-                dx += sum_over_steps(dinputs[:, :, : self.input_size])
+                dx += ops.sum_over_steps(dinputs[:, :, : self.input_size])
                 dinputs = dinputs[:, :, self.input_size :]
             dfed = dinputs
         return dx if self.start is None else self.start.backward(start_tape, self._joined(dstate))

@@ -15,7 +15,7 @@ from ..nn.parameter import Array
 from ..nn.streaming import joined_state, part_of
 from ..nn.wavenet import check_dilations
 from ..ops.rows import row_numbers
-from .front import check_conv, make_conv
+from .front import check_conv, check_long_enough, make_conv
 from .generation import GeneratingModel
 from .model import as_json
 
@@ -214,6 +214,7 @@ class WaveNet(GeneratingModel):
         if self.conv is not None and state is not None:
             steps = self.conv.stream_steps(steps, part_of(state, "conv"))
         elif self.conv is not None:
+            check_long_enough(operation, self.conv, x, None)
             steps = self.conv.output_steps(steps)
         if self.gated:
             self.stack.check_condition(operation, condition, len(x), steps)

@@ -214,9 +214,7 @@ class WaveNetStack(Module):
                 if parameter is not None:
                     parameter.grad_value += gradient
         if held and dcondition is not None:
-            # Not NumPy's sum, whose order depends on the strides.
-            ones = np.ones((len(dcondition), 1, dcondition.shape[1]), self.dtype)
-            dcondition = ops.batched_product(ones, dcondition)[:, 0]
+            dcondition = ops.sum_over_steps(dcondition)
         return dx, dcondition
 
     def backward(self, tape: Tape | None, dy: Array) -> Array:

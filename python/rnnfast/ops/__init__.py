@@ -8,7 +8,7 @@ accumulation of their gradients (``rnnfast.nn``).
 """
 
 from .arrays import empty
-from .attention import batched_product, masked_softmax, softmax_backward
+from .attention import batched_product, masked_softmax, softmax_backward, sum_over_steps
 from .cells import CellInfo, cells
 from .conv1d import Conv1dWeights, conv1d_backward, conv1d_block, conv1d_forward
 from .elementwise import activation, dropout_mask, fma_operations
@@ -57,6 +57,7 @@ __all__ = [
     "rmsprop",
     "sgd",
     "softmax_backward",
+    "sum_over_steps",
     "wavenet_backward",
     "wavenet_block",
     "wavenet_forward",

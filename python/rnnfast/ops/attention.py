@@ -54,6 +54,15 @@ def batched_product(
     return c
 
 
+def sum_over_steps(values: Array) -> Array:
+    """Σ_t of ``[N, T, F]``, t ascending: neither the batch nor strides nor zeros on padding change a bit, as
+    they may in NumPy's sums.
+    """
+    batch, steps, _ = shape_of("sum_over_steps", "values", values, 3)
+    ones = np.ones((batch, 1, steps), values.dtype)
+    return batched_product(ones, values, name="sum_over_steps")[:, 0]
+
+
 def masked_softmax(scores: Array, lengths: Array | None = None, *, name: str = "masked_softmax") -> Array:
     """p = exp(s − max s) / Σ exp(s − max s) over the last axis, over the first lengths[n] keys alone.
 
