@@ -93,10 +93,10 @@ def faults() -> Iterator[Fault]:
 
 # (file in csrc/kernels, what stands there, what is put in its place)
 LAYER_FAULTS = [
-    ("conv1d_backward.hpp", "t - dims.first - k * dims.dilation", "t - dims.first + k * dims.dilation"),
+    ("conv1d_backward.hpp", "row.t + ahead", "row.t - ahead"),
     ("conv1d_backward.hpp", "dims.first + k * dims.dilation);", "dims.first);"),
     ("conv1d_backward.hpp", "residue + walk.t * dims.stride", "residue + walk.t"),
-    ("conv1d_backward.hpp", "column_sums<T>(dims.outputs, rows,", "column_sums<T>(dims.outputs, rows - 1,"),
+    ("conv1d_backward.hpp", "column_sums<T>(dims.outputs, count,", "column_sums<T>(dims.outputs, count - 1,"),
     ("layer_activation.hpp", "dy * (one - y * y)", "dy * (one + y * y)"),
     ("layer_activation.hpp", "dy * (y * (one - y))", "dy * y"),
     ("layer_activation.hpp", "where_positive(y, dy)", "dy"),

@@ -66,20 +66,13 @@ class Conv1dForwardPass {
                             arguments.history.ring,
                             arguments.history.capacity,
                             arguments.history.position};
-    const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(dims.outputs) *
-                              static_cast<double>(dims.kernel * dims.inputs);
-    const int parts =
-        parallel::worthwhile_parts(arguments.threads, operations, ceil_div(rows, Product::kRows));
-    parallel::for_each_part(parts, [&](int part) {
-      const FlushDenormals flush;
-      const parallel::Range own = parallel::share(rows, parts, part, Product::kRows);
-      const T** const table = buffers.rows + part * dims.kernel * kRowBlock;
-      Operand<T>* const operands = buffers.operands + part * dims.kernel;
-      for (index_t first = own.begin; first < own.end; first += kRowBlock) {
-        const index_t count = own.end - first < kRowBlock ? own.end - first : kRowBlock;
-        block(arguments, input, first, count, table, operands);
-      }
-    });
+    const double operations =
+        2.0 * static_cast<double>(dims.outputs) * static_cast<double>(dims.kernel * dims.inputs);
+    for_each_block(arguments.threads, rows, operations, Product::kRows,
+                   [&](index_t first, index_t count, int part) {
+                     block(arguments, input, first, count, buffers.rows + part * dims.kernel * kRowBlock,
+                           buffers.operands + part * dims.kernel);
+                   });
     if (arguments.history.ring != nullptr && dims.inputs > 0)
       remember(arguments.x, dims.batch, dims.steps_in, dims.inputs, arguments.history);
   }

@@ -108,42 +108,35 @@ class Conv1dBackwardPass {
     const api::Conv1dDims& dims = arguments.dims;
     const index_t steps = ceil_div(dims.steps_in - residue, dims.stride), rows = dims.batch * steps;
     const TimeRows<T> source{gradient, dims.steps_out, dims.outputs, buffers.zeros, nullptr, 0, 0};
-    const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(dims.inputs) *
+    const double operations = 2.0 * static_cast<double>(dims.inputs) *
                               static_cast<double>(dims.kernel * dims.outputs) /
                               static_cast<double>(dims.stride);
-    const int parts =
-        parallel::worthwhile_parts(arguments.threads, operations, ceil_div(rows, Product::kRows));
-    parallel::for_each_part(parts, [&](int part) {
-      const FlushDenormals flush;
-      const parallel::Range own = parallel::share(rows, parts, part, Product::kRows);
-      const T** const table = buffers.rows + part * dims.kernel * kRowBlock;
-      Operand<T>* const operands = buffers.operands + part * dims.kernel;
-      index_t taps = 0;
-      for (index_t k = 0; k < dims.kernel; ++k) {
-        if ((residue - dims.first - k * dims.dilation) % dims.stride == 0)
-          operands[taps++] = {table + k * kRowBlock, dims.outputs, k * dims.outputs};
-      }
-      for (index_t first = own.begin; first < own.end; first += kRowBlock) {
-        const index_t count = own.end - first < kRowBlock ? own.end - first : kRowBlock;
-        T* outputs[kRowBlock];
-        RowWalk walk(first, steps);
-        for (index_t r = 0; r < count; ++r, walk.next()) {
-          const index_t t = residue + walk.t * dims.stride;
-          outputs[r] = arguments.dx.at(walk.n, t);
-          for (index_t tap = 0; tap < taps; ++tap) {
-            const index_t k = operands[tap].first / (dims.outputs > 0 ? dims.outputs : 1);
-            const index_t j = (t - dims.first - k * dims.dilation) / dims.stride;  // exact
-            table[k * kRowBlock + r] = source.at(walk.n, j);
-          }
-        }
-        Product::run(
-            count, operands, taps, arguments.packed, dims.kernel * dims.outputs, dims.inputs,
-            [](index_t, index_t) { return V::zero(); },
-            [&](index_t row, index_t column, V sum) {
-              store_up_to(sum, outputs[row] + column, dims.inputs - column);
-            });
-      }
-    });
+    for_each_block(arguments.threads, rows, operations, Product::kRows,
+                   [&](index_t first, index_t count, int part) {
+                     const T** const table = buffers.rows + part * dims.kernel * kRowBlock;
+                     Operand<T>* const operands = buffers.operands + part * dims.kernel;
+                     T* outputs[kRowBlock];
+                     RowWalk walk(first, steps);
+                     for (index_t r = 0; r < count; ++r, walk.next())
+                       outputs[r] = arguments.dx.at(walk.n, residue + walk.t * dims.stride);
+                     index_t taps = 0;
+                     for (index_t k = 0; k < dims.kernel; ++k) {
+                       const index_t distance = residue - dims.first - k * dims.dilation;
+                       if (distance % dims.stride != 0) continue;
+                       // Of the residue's step t the output is t + distance / s: one division for all rows.
+                       const index_t ahead = distance / dims.stride;
+                       RowWalk row(first, steps);
+                       for (index_t r = 0; r < count; ++r, row.next())
+                         table[k * kRowBlock + r] = source.at(row.n, row.t + ahead);
+                       operands[taps++] = {table + k * kRowBlock, dims.outputs, k * dims.outputs};
+                     }
+                     Product::run(
+                         count, operands, taps, arguments.packed, dims.kernel * dims.outputs, dims.inputs,
+                         [](index_t, index_t) { return V::zero(); },
+                         [&](index_t row, index_t column, V sum) {
+                           store_up_to(sum, outputs[row] + column, dims.inputs - column);
+                         });
+                   });
   }
 
   static void weight_gradients(const api::Conv1dBackward<T>& arguments,

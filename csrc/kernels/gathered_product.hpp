@@ -25,7 +25,7 @@ struct GatheredProduct {
   static constexpr int kRows = kFitting < 8 ? kFitting : 8;
   static constexpr index_t kWidth = kColumns * V::kLanes;
   // One row alone has too few chains of FMAs to hide their latency: several panels at once.
-  static constexpr int kTogether = kColumns >= 4 ? 2 : 4;
+  static constexpr int kTogether = 4;
 
   // For every row below `count` and every panel: sums begin as start(row, panel, column) and end in
   // finish(row, panel, sums), sums being kColumns vectors. `panel_depth` is the depth of a whole panel.

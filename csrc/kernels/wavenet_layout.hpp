@@ -115,18 +115,4 @@ inline index_t samples_together(index_t batch, index_t steps, int threads) {
   return group < batch ? group : batch > 0 ? batch : 1;
 }
 
-// Blocks of rows first … first + count - 1, shared by threads: body(first, count, part).
-template <class Body>
-RNNFAST_INLINE void for_each_block(int threads, index_t rows, double operations_per_row, index_t grain,
-                                   Body&& body) {
-  const int parts = parallel::worthwhile_parts(threads, operations_per_row * static_cast<double>(rows),
-                                               ceil_div(rows, grain));
-  parallel::for_each_part(parts, [&](int part) {
-    const FlushDenormals flush;
-    const parallel::Range own = parallel::share(rows, parts, part, grain);
-    for (index_t first = own.begin; first < own.end; first += kRowBlock)
-      body(first, own.end - first < kRowBlock ? own.end - first : kRowBlock, part);
-  });
-}
-
 }  // namespace rnnfast::RNNFAST_ISA
