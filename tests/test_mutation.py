@@ -95,7 +95,7 @@ def faults() -> Iterator[Fault]:
 LAYER_FAULTS = [
     ("conv1d_backward.hpp", "row.t + ahead", "row.t - ahead"),
     ("conv1d_backward.hpp", "dims.first + k * dims.dilation);", "dims.first);"),
-    ("conv1d_backward.hpp", "residue + walk.t * dims.stride", "residue + walk.t"),
+    ("conv1d_backward.hpp", "residue + walk.t * dims.stride", "residue + (steps - 1 - walk.t) * dims.stride"),
     ("conv1d_backward.hpp", "column_sums<T>(dims.outputs, count,", "column_sums<T>(dims.outputs, count - 1,"),
     ("layer_activation.hpp", "dy * (one - y * y)", "dy * (one + y * y)"),
     ("layer_activation.hpp", "dy * (y * (one - y))", "dy * y"),
