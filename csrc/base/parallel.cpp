@@ -125,6 +125,11 @@ State& state() {
 
 thread_local bool inside_part = false;
 
+// Where other processes want the same cores, a barrier waits for threads that do not run: after such a wait so
+// many jobs do without barriers.
+constexpr int kCrowdedJobs = 100;
+std::atomic<int> crowded{0};
+
 void before_fork() { state().mutex.lock(); }
 void after_fork_in_parent() { state().mutex.unlock(); }
 void after_fork_in_child() {
@@ -173,31 +178,83 @@ int thread_count() {
 
 void set_thread_count(int count) { state().threads.store(std::max(1, count), std::memory_order_relaxed); }
 
+namespace {
+
+int parts_for(int threads, double operations, double operations_per_thread, index_t shares) {
+  const double by_work = std::min(operations / operations_per_thread, 1e6);
+  return static_cast<int>(
+      std::max<index_t>(1, std::min<index_t>({threads, shares, static_cast<index_t>(by_work)})));
+}
+
+// The pool, locked, with `parts` threads; null where this thread cannot have it now.
+Pool* take_pool(State& shared, int parts) {
+  if (inside_part || !shared.mutex.try_lock()) return nullptr;
+  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static_cast<void>(registered);
+  if (shared.pool == nullptr || shared.pool_size < parts) {
+    delete shared.pool;
+    shared.pool_size = std::max(parts, thread_count());
+    shared.pool = new Pool(shared.pool_size);
+  }
+  return shared.pool;
+}
+
+void run_in(Pool& pool, State& shared, int parts, void (*task)(void*, int), void* context) {
+  inside_part = true;
+  pool.run(parts, task, context);
+  inside_part = false;
+  shared.mutex.unlock();
+}
+
+}  // namespace
+
 int worthwhile_parts(int threads, double operations, index_t shares) {
-  constexpr double kOperationsPerThread = 1.5e6;  // some 20 µs of one core at full rate
-  const double by_work = operations / kOperationsPerThread;
-  const index_t parts = std::min<index_t>({threads, shares, static_cast<index_t>(std::min(by_work, 1e6))});
-  return static_cast<int>(std::max<index_t>(1, parts));
+  return parts_for(threads, operations, 1.5e6, shares);  // some 20 µs of one core at full rate
+}
+
+int worthwhile_parts_at_once(int threads, double operations, index_t shares) {
+  if (crowded.load(std::memory_order_relaxed) > 0) {
+    crowded.fetch_sub(1, std::memory_order_relaxed);
+    return 1;
+  }
+  return parts_for(threads, operations, 1.5e5, shares);  // some 3 µs; a barrier costs a tenth of that
 }
 
 void run(int parts, void (*task)(void*, int), void* context) {
   State& shared = state();
-  const bool alone = parts <= 1 || inside_part;
-  if (!alone && shared.mutex.try_lock()) {
-    static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    static_cast<void>(registered);
-    if (shared.pool == nullptr || shared.pool_size < parts) {
-      delete shared.pool;
-      shared.pool_size = std::max(parts, thread_count());
-      shared.pool = new Pool(shared.pool_size);
-    }
-    inside_part = true;
-    shared.pool->run(parts, task, context);
-    inside_part = false;
-    shared.mutex.unlock();
-    return;
+  if (Pool* const pool = parts > 1 ? take_pool(shared, parts) : nullptr; pool != nullptr) {
+    return run_in(*pool, shared, parts, task, context);
   }
   for (int part = 0; part < parts; ++part) task(context, part);
+}
+
+bool run_at_once(int parts, void (*task)(void*, int), void* context) {
+  State& shared = state();
+  Pool* const pool = take_pool(shared, parts);
+  if (pool == nullptr) return false;
+  if (pool->threads() < parts) {
+    shared.mutex.unlock();
+    return false;
+  }
+  run_in(*pool, shared, parts, task, context);
+  return true;
+}
+
+void Barrier::wait() {
+  const unsigned round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == parts_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    if (spins < kSpins) {
+      pause_briefly();
+    } else {
+      crowded.store(kCrowdedJobs, std::memory_order_relaxed);
+      std::this_thread::yield();  // the last one may be waiting for this core
+    }
+  }
 }
 
 }  // namespace rnnfast::parallel

@@ -7,6 +7,7 @@
 // a job that arrives while another runs, or from inside a part, is run by its caller alone.
 #pragma once
 
+#include <atomic>
 #include <type_traits>
 
 #include "base/types.hpp"
@@ -27,6 +28,29 @@ RNNFAST_INLINE void for_each_part(int parts, Task&& task) {
       parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
 }
 
+// As `run`, but only where all parts run side by side and may wait for each other; else false, and nothing has
+// been run.
+bool run_at_once(int parts, void (*task)(void* context, int part), void* context);
+
+template <class Task>
+RNNFAST_INLINE bool for_each_part_at_once(int parts, Task&& task) {
+  using Body = std::remove_reference_t<Task>;
+  return run_at_once(
+      parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
+}
+
+// Where the parts of a job that run side by side wait for the last of them, some microseconds apart.
+class Barrier {
+ public:
+  explicit Barrier(int parts) : parts_(parts) {}
+  void wait();
+
+ private:
+  const int parts_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<unsigned> round_{0};
+};
+
 struct Range {
   index_t begin, end;
 };
@@ -42,5 +66,8 @@ RNNFAST_INLINE Range share(index_t count, int parts, int part, index_t grain) {
 // How many parts a job of `operations` floating point operations deserves: handing work over costs some
 // microseconds.
 int worthwhile_parts(int threads, double operations, index_t shares);
+
+// The same where the parts meet at a barrier after every `operations`.
+int worthwhile_parts_at_once(int threads, double operations, index_t shares);
 
 }  // namespace rnnfast::parallel
