@@ -78,7 +78,7 @@ class AttentionPass {
       for_each_vector<T>(present, [&](index_t key, int place, index_t left) {
         V z = load_up_to(scores + key, left) - V::broadcast(most);
         z = at_least(z, V::broadcast(ExpConstants<T>::kLeast));
-        const ExpParts<T> parts = exp_parts(z);
+        const ExpParts<Vec<T>> parts = exp_parts(z);
         const V value = first_lanes_of(fma(parts.scale, parts.fraction, parts.scale), left);
         store_up_to(value, to + key, left);
         sum.add(place, value);

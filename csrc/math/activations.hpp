@@ -1,4 +1,4 @@
-// exp-based activations on vectors: the same sequence of operations on every instruction set.
+// exp-based activations on vectors and pairs of them: the same operations on every instruction set.
 //
 //   exp(z)     = 2^n (1 + p),  n = round(z / ln 2),  r = z - n ln 2,  p = expm1(r) = r + r^2 Q(r)
 //   sigmoid(x) = 1 / (1 + exp(-x))
@@ -14,7 +14,7 @@
 
 #include <type_traits>
 
-#include "math/vec.hpp"
+#include "math/pair.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -58,15 +58,15 @@ struct ExpConstants<double> {
 };
 
 // exp(z) = scale * (1 + fraction)
-template <class T>
+template <class V>
 struct ExpParts {
-  Vec<T> scale, fraction;
+  V scale, fraction;
 };
 
-template <class T>
-RNNFAST_INLINE ExpParts<T> exp_parts(Vec<T> z) {
+template <class V>
+RNNFAST_INLINE ExpParts<V> exp_parts(V z) {
+  using T = typename V::Scalar;
   using C = ExpConstants<T>;
-  using V = Vec<T>;
   const V rounded = fma(z, V::broadcast(C::kInverseLn2), V::broadcast(C::kRounder));
   const V n = rounded - V::broadcast(C::kRounder);
   V r = fma(n, V::broadcast(-C::kLn2High), z);
@@ -79,24 +79,23 @@ RNNFAST_INLINE ExpParts<T> exp_parts(Vec<T> z) {
   return {scale, fma(r * r, q, r)};
 }
 
-template <class T>
-RNNFAST_INLINE Vec<T> sigmoid(Vec<T> x) {
-  using C = ExpConstants<T>;
-  using V = Vec<T>;
+template <class V>
+RNNFAST_INLINE V sigmoid(V x) {
+  using C = ExpConstants<typename V::Scalar>;
   const V z = at_most(at_least(-x, V::broadcast(C::kLeast)), V::broadcast(C::kMost));
-  const ExpParts<T> e = exp_parts(z);
+  const ExpParts<V> e = exp_parts(z);
   const V one = V::broadcast(1);
   return one / (one + fma(e.scale, e.fraction, e.scale));
 }
 
-template <class T>
-RNNFAST_INLINE Vec<T> tanh(Vec<T> x) {
+template <class V>
+RNNFAST_INLINE V tanh(V x) {
+  using T = typename V::Scalar;
   using C = ExpConstants<T>;
-  using V = Vec<T>;
   using Bits = typename V::Bits;
   const Bits sign = x.bits() & V::broadcast(static_cast<T>(-0.0)).bits();
   const V magnitude = at_most(V::from_bits(x.bits() ^ sign), V::broadcast(C::kTanhMost));
-  const ExpParts<T> e = exp_parts(magnitude + magnitude);
+  const ExpParts<V> e = exp_parts(magnitude + magnitude);
   V result;
   if constexpr (std::is_same_v<T, float>) {
     const V large = V::broadcast(1) - V::broadcast(2) / (fma(e.scale, e.fraction, e.scale) + V::broadcast(1));
@@ -114,10 +113,10 @@ RNNFAST_INLINE Vec<T> tanh(Vec<T> x) {
   return V::from_bits(result.bits() | sign);
 }
 
-template <class T>
-RNNFAST_INLINE Vec<T> relu(Vec<T> x) {
+template <class V>
+RNNFAST_INLINE V relu(V x) {
   // Instruction sets differ in which zero the bound gives for -0; the sum makes it +0, and denormals 0.
-  return at_least(x, Vec<T>::zero()) + Vec<T>::zero();
+  return at_least(x, V::zero()) + V::zero();
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

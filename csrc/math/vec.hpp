@@ -187,11 +187,31 @@ RNNFAST_INLINE Vec<float> load_first(const float* from, index_t count) {
 RNNFAST_INLINE Vec<double> load_first(const double* from, index_t count) {
   return {_mm256_maskload_pd(from, first_lanes(2 * count))};
 }
+// In halves of what is left: AMD's masked stores are microcode of some forty steps.
 RNNFAST_INLINE void store_first(Vec<float> v, float* to, index_t count) {
-  _mm256_maskstore_ps(to, first_lanes(count), v.native);
+  if (count == v.kLanes) return v.store(to);
+  __m128 rest = _mm256_castps256_ps128(v.native);
+  if (count & 4) {
+    _mm_storeu_ps(to, rest);
+    rest = _mm256_extractf128_ps(v.native, 1);
+    to += 4;
+  }
+  if (count & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(to), rest);
+    rest = _mm_movehl_ps(rest, rest);
+    to += 2;
+  }
+  if (count & 1) _mm_store_ss(to, rest);
 }
 RNNFAST_INLINE void store_first(Vec<double> v, double* to, index_t count) {
-  _mm256_maskstore_pd(to, first_lanes(2 * count), v.native);
+  if (count == v.kLanes) return v.store(to);
+  __m128d rest = _mm256_castpd256_pd128(v.native);
+  if (count & 2) {
+    _mm_storeu_pd(to, rest);
+    rest = _mm256_extractf128_pd(v.native, 1);
+    to += 2;
+  }
+  if (count & 1) _mm_store_sd(to, rest);
 }
 #elif defined(RNNFAST_ISA_AVX512)
 RNNFAST_INLINE __mmask16 first_lanes(index_t count) { return static_cast<__mmask16>((1u << count) - 1); }
