@@ -4,6 +4,8 @@ cut.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,27 @@ def test_threads_do_not_change_a_bit(
         results.append(problem.gradients())
     for other in results[1:]:
         assert all(same_bits(results[0][name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(40, 9, 17, 20), (33, 7, 40, 33), (20, 5, 16, 129), (9, 4, 24, 9)], ids=str
+)
+def test_weight_gradients_are_single_chains(
+    cell: str, variant: str, dtype: type, sizes: tuple[int, int, int, int]
+) -> None:
+    """x and h' pass by together where both join in one sum; alone each of them gives the same bits."""
+    problem = make_problem(cell, *sizes, dtype)
+    whole = problem.gradients()
+    few = slice(0, 5)  # so few inputs pass by alone
+    weights = {**problem.weights, "weight_ih": np.ascontiguousarray(problem.weights["weight_ih"][:, few])}
+    x = np.array(problem.x)
+    x[:, :, 5:] = 0
+    full = problem.with_inputs({**problem.inputs(), "x": x})
+    narrow = replace(problem, x=np.ascontiguousarray(problem.x[:, :, few]), weights=weights)
+    together, alone = full.gradients(), narrow.gradients()
+    assert same_bits(np.ascontiguousarray(together["weight_ih"][:, few]), alone["weight_ih"])
+    assert same_bits(together["weight_hh"], alone["weight_hh"])
+    assert not same_bits(whole["weight_hh"], together["weight_hh"])
 
 
 @pytest.mark.skipif(len(FUSED) < 2, reason=f"one instruction set with FMA on this machine: {FUSED}")

@@ -415,3 +415,14 @@ def test_outputs_must_not_share_memory() -> None:
         problem.forward(x=both[:, :, :4], states_out=(both[:, :, 3:8],))
     y, _, _ = make_problem("lstm", 1, 3, 4, 5).forward(out=out[:1])
     assert np.shares_memory(y, out)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("options", [{}, {"lengths": True, "resets": True, "reset_state": True}], ids=str)
+def test_long_sequences_have_the_bits_of_short_segments(
+    cell: str, variant: str, dtype: type, options: dict[str, Any], reverse: bool
+) -> None:
+    """Backward takes a long tape in stretches of some thousand rows; segments of few steps are one each."""
+    problem = make_problem(cell, 24, 300, 3, 8, dtype, reverse=reverse, **options)
+    whole, short = problem.gradients(), problem.gradients(recompute=45)
+    assert all(same_bits(whole[key], short[key]) for key in whole)

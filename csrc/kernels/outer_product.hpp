@@ -1,8 +1,9 @@
 // Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows, and column
 // sums for biases.
 //
-// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2. Sums
-// rest in C between blocks of k, so every element remains one chain of FMAs in ascending k.
+// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2, and the
+// next block of A is fetched meanwhile. Sums rest in C between blocks of k, so every element remains one chain
+// of FMAs in ascending k.
 #pragma once
 
 #include <cstring>
@@ -38,17 +39,39 @@ struct GatheredRows {
   }
 };
 
-// C by two strides, of which one is 1.
+// Where columns of C lie: runs of columns side by side, each a matrix of its own. One of both strides is 1.
+template <class T>
+struct ColumnRun {
+  T* data;
+  index_t columns, row_stride, column_stride;
+
+  // From column `column` of all runs on: where it lies and how many of its run follow.
+  struct Place {
+    T* data;
+    index_t left, row_stride, column_stride;
+  };
+  static RNNFAST_INLINE Place find(const ColumnRun* run, index_t column) {
+    for (; column >= run->columns; ++run) column -= run->columns;
+    return {run->data + column * run->column_stride, run->columns - column, run->row_stride,
+            run->column_stride};
+  }
+};
+
 template <class T>
 class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
   static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;  // a sliver of B is half of L1
-  static constexpr index_t kRowBlock = 96;      // rows of C per block: 96 KB of packed A in float32
-  static constexpr index_t kColumnBlock = 256;  // columns of C per block: 256 KB of packed B in float32
+  // Rows and columns of C per block: with kDepthBlock 256 a packed block of A is 48 KB, one of B 512 KB at
+  // most. Few rows and many columns, as packing a row for broadcasts costs most.
+  static constexpr index_t kRowBlock = 48;
+  static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
+  // Slivers lie a cache line further apart than their size, a power of two: else they shared their sets.
+  static constexpr index_t kSpread = 64 / static_cast<index_t>(sizeof(T));
 
  public:
   static constexpr index_t kWidth = kDenseWidth<T>;
+  using Run = ColumnRun<T>;
 
   static index_t workspace() {
     Arena<T> arena;
@@ -59,7 +82,7 @@ class OuterProduct {
   // a and b are Rows or GatheredRows.
   template <class A, class B>
   static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const A& a, const B& b,
-                  T* c, index_t m_stride, index_t n_stride, T* workspace, Sums sums) {
+                  const Run* runs, T* workspace, Sums sums) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -69,16 +92,21 @@ class OuterProduct {
         const index_t block = depth - k < kDepthBlock ? depth - k : kDepthBlock;
         pack_columns(b, k, block, n, columns, buffers.b);
         for (index_t m = m_range.begin; m < m_range.end; m += kRowBlock) {
-          const index_t end = m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end;
-          for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
-            pack_rows<decltype(tile_rows)::value>(a, k, block, first, buffers.a + (first - m) * block);
-          });
+          const Tiles tiles(m, m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end, block);
+          pack_rows(a, k, block, tiles, buffers.a);
+          const bool across = tiles.end < m_range.end;
+          const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
+          Prefetch<A> prefetch(a, next_k, depth, next_m, m_range.end,
+                               ceil_div(columns, kWidth) * tiles.count());
+          const bool fresh = sums == kFresh && k == 0;
           for (index_t column = 0; column < columns; column += kWidth) {
-            for_each_tile<kRows>(m, end, [&](auto tile_rows, index_t first) {
-              tile<decltype(tile_rows)::value>(buffers.a + (first - m) * block, buffers.b + column * block,
-                                               block, sums == kFresh && k == 0,
-                                               c + first * m_stride + (n + column) * n_stride, m_stride,
-                                               n_stride, columns - column);
+            const T* const panel = buffers.b + column / kWidth * stride(kWidth, block);
+            const index_t left = columns - column;
+            const T* packed = buffers.a;
+            tiles.each([&](index_t rows, index_t first) {
+              prefetch.some();
+              any_tile(rows, {packed, panel, block, fresh, runs, first, n + column, left});
+              packed += stride(rows, block);
             });
           }
         }
@@ -92,21 +120,67 @@ class OuterProduct {
     T *a, *b;
   };
   static RNNFAST_INLINE Buffers lay_out(Arena<T>& arena) {
-    T* a = arena.take(kDepthBlock * kRowBlock);
-    T* b = arena.take(kDepthBlock * round_up(kColumnBlock, kWidth));
+    T* a = arena.take(kRowBlock * stride(1, kDepthBlock));
+    T* b = arena.take(ceil_div(kColumnBlock, kWidth) * stride(kWidth, kDepthBlock));
     return {a, b};
   }
+  // From a sliver of `width` values per k to the next one.
+  static RNNFAST_INLINE index_t stride(index_t width, index_t depth) { return width * depth + kSpread; }
+
+  // Rows begin … end - 1 of C as tiles: whole ones, then what is left.
+  struct Tiles {
+    index_t begin, end, depth;
+
+    RNNFAST_INLINE Tiles(index_t first, index_t last, index_t block)
+        : begin(first), end(last), depth(block) {}
+    RNNFAST_INLINE index_t count() const { return ceil_div(end - begin, kRows); }
+    // body(rows, first)
+    template <class Body>
+    RNNFAST_INLINE void each(Body&& body) const {
+      for (index_t first = begin; first < end; first += kRows)
+        body(end - first < kRows ? end - first : kRows, first);
+    }
+  };
+
+  // The next block of A, some rows with every tile of this one: its rows lie too far apart for the hardware
+  // to foresee them.
+  template <class A>
+  class Prefetch {
+   public:
+    RNNFAST_INLINE Prefetch(const A& a, index_t k, index_t depth, index_t m, index_t end, index_t tiles)
+        : a_(a),
+          row_(k),
+          end_(depth - k < kDepthBlock ? depth : k + kDepthBlock),
+          per_tile_(tiles > 0 ? ceil_div(end_ - k, tiles) : 0),
+          first_(m),
+          last_(m + kRowBlock < end ? m + kRowBlock : end) {}
+    RNNFAST_INLINE void some() {
+      if constexpr (std::is_same_v<A, Rows<const T>>) {
+        for (index_t i = 0; i < per_tile_ && row_ < end_; ++i, ++row_) {
+          const T* const row = a_.at(row_);
+          for (index_t m = first_; m < last_; m += kSpread) __builtin_prefetch(row + m, 0, 2);
+        }
+      }
+    }
+
+   private:
+    const A& a_;
+    index_t row_, end_, per_tile_, first_, last_;
+  };
+
+  // How many vectors of a panel at `left` columns before the end are used.
+  static RNNFAST_INLINE int vectors(index_t left) { return left > V::kLanes ? kDenseVectors : 1; }
 
   static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns,
                            T* packed) {
     for (index_t row = 0; row < block; ++row) {
       const T* from = b.at(k + row) + n;
-      for (index_t first = 0; first < columns; first += kWidth) {
-        T* to = packed + first * block + row * kWidth;
-        for (int c = 0; c < kDenseVectors; ++c) {
+      T* to = packed;
+      for (index_t first = 0; first < columns; first += kWidth, to += stride(kWidth, block)) {
+        const int present = vectors(columns - first);
+        for (int c = 0; c < present; ++c) {
           const index_t column = first + c * V::kLanes;
-          (column < columns ? load_up_to(from + column, columns - column) : V::zero())
-              .store(to + c * V::kLanes);
+          load_up_to(from + column, columns - column).store(to + (row * present + c) * V::kLanes);
         }
       }
     }
@@ -114,103 +188,154 @@ class OuterProduct {
 
   static void pack_columns(const GatheredRows<T>& b, index_t k, index_t block, index_t n, index_t columns,
                            T* packed) {
-    for (index_t first = 0; first < columns; first += kWidth) {
-      for (int c = 0; c < kDenseVectors; ++c) {
-        const index_t column = first + c * V::kLanes;
-        T* to = packed + first * block + c * V::kLanes;
-        if (column >= columns) {
-          for (index_t row = 0; row < block; ++row) V::zero().store(to + row * kWidth);
-          continue;
-        }
+    struct Source {
+      typename GatheredRows<T>::Place place;
+      index_t present, width;
+      T* to;
+    };
+    Source sources[kColumnBlock / V::kLanes];
+    index_t whole = 0;  // vectors that take from one operand each
+    for (index_t first = 0; first < columns; first += kWidth, packed += stride(kWidth, block)) {
+      const int used = vectors(columns - first);
+      for (int c = 0; c < used; ++c) {
+        const index_t column = first + c * V::kLanes, width = used * V::kLanes;
         const index_t present = columns - column < V::kLanes ? columns - column : V::kLanes;
+        T* const to = packed + c * V::kLanes;
         const auto place = b.find(n + column);
         if (place.left >= present) {
-          for (index_t row = 0; row < block; ++row)
-            load_up_to(place.at(k + row), present).store(to + row * kWidth);
+          sources[whole++] = {place, present, width, to};
           continue;
         }
-        // The vector takes from several operands.
         for (index_t lane = 0; lane < V::kLanes; ++lane) {
           if (lane < present) {
             const auto own = b.find(n + column + lane);
-            for (index_t row = 0; row < block; ++row) to[row * kWidth + lane] = *own.at(k + row);
+            for (index_t row = 0; row < block; ++row) to[row * width + lane] = *own.at(k + row);
           } else {
-            for (index_t row = 0; row < block; ++row) to[row * kWidth + lane] = T(0);
+            for (index_t row = 0; row < block; ++row) to[row * width + lane] = T(0);
           }
         }
       }
     }
-  }
-
-  template <int kTileRows>
-  static void pack_rows(const GatheredRows<T>& a, index_t k, index_t block, index_t m, T* packed) {
-    for (int r = 0; r < kTileRows; ++r) {
-      const auto place = a.find(m + r);
-      for (index_t row = 0; row < block; ++row) packed[row * kTileRows + r] = *place.at(k + row);
-    }
-  }
-
-  template <int kTileRows>
-  static void pack_rows(const Rows<const T>& a, index_t k, index_t block, index_t m, T* packed) {
     for (index_t row = 0; row < block; ++row) {
-      // Not element by element: compilers would have to expect that `packed` aliases the table of rows.
-      std::memcpy(packed + row * kTileRows, a.at(k + row) + m, kTileRows * sizeof(T));
+      for (index_t v = 0; v < whole; ++v) {
+        const Source& source = sources[v];
+        load_up_to(source.place.at(k + row), source.present).store(source.to + row * source.width);
+      }
     }
   }
 
-  template <int kTileRows>
-  static void tile(const T* a, const T* b, index_t depth, bool fresh, T* target, index_t m_stride,
-                   index_t n_stride, index_t columns) {
-    V sum[kTileRows][kDenseVectors];
+  static void pack_rows(const GatheredRows<T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
+    tiles.each([&](index_t rows, index_t first) {
+      for (index_t r = 0; r < rows; ++r) {
+        const auto place = a.find(first + r);
+        for (index_t row = 0; row < block; ++row) packed[row * rows + r] = *place.at(k + row);
+      }
+      packed += stride(rows, block);
+    });
+  }
+
+  static void pack_rows(const Rows<const T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
+    for (index_t row = 0; row < block; ++row) {
+      const T* const from = a.at(k + row);
+      T* to = packed;
+      tiles.each([&](index_t rows, index_t first) {
+        // Not element by element: compilers would have to expect that `packed` aliases the table of rows.
+        if (rows == kRows) {
+          std::memcpy(to + row * kRows, from + first, kRows * sizeof(T));
+        } else {
+          std::memcpy(to + row * rows, from + first, static_cast<std::size_t>(rows) * sizeof(T));
+        }
+        to += stride(rows, block);
+      });
+    }
+  }
+
+  // Rows first … of C and the columns of one panel from `column` on, of which `left` are there.
+  struct Tile {
+    const T *a, *b;
+    index_t depth;
+    bool fresh;
+    const Run* runs;
+    index_t first, column, left;
+  };
+  // One function for all kinds of operands: it is called for thousands of products, and large.
+  [[gnu::noinline]] static void any_tile(index_t rows, const Tile& own) {
+    call_with_rows<kRows>(rows, [&](auto tile_rows) {
+      constexpr int kTileRows = decltype(tile_rows)::value;
+      if (own.left > V::kLanes) {
+        tile<kTileRows, kDenseVectors>(own);
+      } else {
+        tile<kTileRows, 1>(own);
+      }
+    });
+  }
+
+  template <int kTileRows, int kVectors>
+  static void tile(const Tile& own) {
+    const Run* const runs = own.runs;
+    const index_t first = own.first, column = own.column, left = own.left;
+    V sum[kTileRows][kVectors];
     const T* rows[kTileRows];
+    typename Run::Place place[kVectors];
+    index_t present[kVectors];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kVectors; ++c) {
+      place[c] = Run::find(runs, column + c * V::kLanes);
+      place[c].data += first * place[c].row_stride;
+      present[c] = left - c * V::kLanes < V::kLanes ? left - c * V::kLanes : V::kLanes;
+    }
+    const auto in_one_run = [&](int c) { return place[c].column_stride == 1 && place[c].left >= present[c]; };
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
-      rows[r] = a + r;
+      rows[r] = own.a + r;
       RNNFAST_UNROLL
-      for (int c = 0; c < kDenseVectors; ++c) {
-        sum[r][c] = fresh ? V::zero() : load_strided(target + r * m_stride, n_stride, c * V::kLanes, columns);
+      for (int c = 0; c < kVectors; ++c) {
+        sum[r][c] = own.fresh       ? V::zero()
+                    : in_one_run(c) ? load_up_to(place[c].data + r * place[c].row_stride, present[c])
+                                    : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
       }
     }
-    accumulate<kTileRows, 1, kDenseVectors, kTileRows>(sum, rows, b, 0, depth);
+    accumulate<kTileRows, 1, kVectors, kTileRows>(sum, rows, own.b, 0, own.depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kDenseVectors; ++c) {
-        store_strided(sum[r][c], target + r * m_stride, n_stride, c * V::kLanes, columns);
+      for (int c = 0; c < kVectors; ++c) {
+        if (in_one_run(c)) {
+          store_up_to(sum[r][c], place[c].data + r * place[c].row_stride, present[c]);
+        } else {
+          store_lanes(sum[r][c], runs, first + r, column + c * V::kLanes, present[c]);
+        }
       }
     }
   }
 
-  // One vector of a row of C, from column `first` of `columns`.
-  static RNNFAST_INLINE V load_strided(const T* row, index_t stride, index_t first, index_t columns) {
-    if (first >= columns) return V::zero();
-    if (stride == 1) return load_up_to(row + first, columns - first);
+  // A vector of a row of C that lies in several runs, or across its run.
+  static V load_lanes(const Run* runs, index_t row, index_t column, index_t present) {
     T lanes[V::kLanes] = {};
-    for (index_t lane = 0; lane < V::kLanes && first + lane < columns; ++lane) {
-      lanes[lane] = row[(first + lane) * stride];
+    for (index_t lane = 0; lane < present; ++lane) {
+      const auto place = Run::find(runs, column + lane);
+      lanes[lane] = place.data[row * place.row_stride];
     }
     return V::load(lanes);
   }
-
-  static RNNFAST_INLINE void store_strided(V v, T* row, index_t stride, index_t first, index_t columns) {
-    if (first >= columns) return;
-    if (stride == 1) return store_up_to(v, row + first, columns - first);
+  static void store_lanes(V v, const Run* runs, index_t row, index_t column, index_t present) {
     T lanes[V::kLanes];
     v.store(lanes);
-    for (index_t lane = 0; lane < V::kLanes && first + lane < columns; ++lane) {
-      row[(first + lane) * stride] = lanes[lane];
+    for (index_t lane = 0; lane < present; ++lane) {
+      const auto place = Run::find(runs, column + lane);
+      place.data[row * place.row_stride] = lanes[lane];
     }
   }
 };
 
-// dW[m, n] = sum over rows k of a_k[m] b_k[n], row-major [outputs, inputs]. Where the inputs would not fill a
-// panel the product is formed transposed (inputs broadcast, outputs in vectors): the same chains, so the same
-// bits. Threads share the outputs.
-template <class T, class B = Rows<const T>>
+// dW[m, n] = sum over rows k of a_k[m] b_k[n], of [outputs, inputs]: row-major, or in runs of columns that
+// are matrices of their own. Where the inputs would not fill a panel the product is formed transposed (inputs
+// broadcast, outputs in vectors): the same chains, so the same bits. Threads share the outputs.
+template <class T, class B>
 void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const B& b, T* dweight, T* workspace, Sums sums) {
+                     const B& b, const ColumnRun<T>* runs, T* workspace, Sums sums) {
   using Product = OuterProduct<T>;
-  const bool transposed = inputs < Product::kWidth && inputs < outputs;
+  const bool transposed = inputs < Product::kWidth && inputs < outputs && inputs == runs->columns;
   const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;
   const double operations =
       2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(depth);
@@ -221,11 +346,19 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
     const parallel::Range own = parallel::share(outputs, parts, part, grain);
     T* memory = workspace + part * workspace_size;
     if (transposed) {
-      Product::run({0, inputs}, own, depth, b, a, dweight, 1, inputs, memory, sums);
+      const ColumnRun<T> across{runs->data, outputs, runs->column_stride, runs->row_stride};
+      Product::run({0, inputs}, own, depth, b, a, &across, memory, sums);
     } else {
-      Product::run(own, {0, inputs}, depth, a, b, dweight, inputs, 1, memory, sums);
+      Product::run(own, {0, inputs}, depth, a, b, runs, memory, sums);
     }
   });
+}
+
+template <class T, class B = Rows<const T>>
+void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
+                     const B& b, T* dweight, T* workspace, Sums sums) {
+  const ColumnRun<T> whole{dweight, inputs, inputs, 1};
+  weight_gradient<T>(threads, outputs, inputs, depth, a, b, &whole, workspace, sums);
 }
 
 // target[c] = sum over k of row k [c], k ascending.

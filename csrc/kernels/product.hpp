@@ -9,6 +9,7 @@
 #include "base/arena.hpp"
 #include "base/denormals.hpp"
 #include "base/parallel.hpp"
+#include "math/pair.hpp"
 #include "math/panels.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -129,18 +130,29 @@ RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) {
   return round_up(columns, kDenseWidth<T>) * depth;
 }
 
+// No finish that takes two vectors at once.
+struct OneByOne {
+  template <class... Any>
+  RNNFAST_INLINE bool operator()(Any...) const {
+    return false;
+  }
+};
+
 // finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start
-// from starts[r], which holds whole panels of columns.
-template <class T, class Finish>
+// from starts[r], which holds whole panels of columns. Both vectors of a whole panel are offered to
+// finish_two(row, column, pair) first, which may decline by false. Columns from `begin`, where a panel begins.
+template <class T, class Finish, class FinishTwo = OneByOne>
 RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
-                               const T* packed, const T* const* starts, Finish&& finish) {
+                               const T* packed, const T* const* starts, Finish&& finish,
+                               FinishTwo&& finish_two = {}, index_t begin = 0) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
   constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
   static_assert(kTogether * kDenseVectors <= static_cast<int>(sizeof kDenseSlots / sizeof(int)));
   const index_t panel_size = segments.depth() * kWidth;
   alignas(64) T sums[kRowBlock * kWidth];
-  for (index_t column = 0; column < columns;) {
+  packed += begin / kWidth * panel_size;
+  for (index_t column = begin; column < columns;) {
     // Lines of sums: one per row, or for one row alone one per panel.
     const bool together = count == 1 && column + kTogether * kWidth <= columns;
     const index_t lines = together ? kTogether : count;
@@ -156,8 +168,12 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     }
     for (index_t line = 0; line < lines; ++line) {
       const index_t first = together ? column + line * kWidth : column;
+      const T* const own = sums + line * kWidth;
+      if (first + kWidth <= columns &&
+          finish_two(together ? 0 : line, first, Pair<T>::load(own, own + V::kLanes)))
+        continue;
       for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c) {
-        finish(together ? 0 : line, first + c * V::kLanes, V::load(sums + line * kWidth + c * V::kLanes));
+        finish(together ? 0 : line, first + c * V::kLanes, V::load(own + c * V::kLanes));
       }
     }
     const index_t panels = together ? kTogether : 1;

@@ -25,6 +25,8 @@ class RecurrentBackwardPass {
   using UnitSums = UnitGradients<Cell, T>;
   using Block = BackwardBlock<Cell, T>;
   using Cells = CellBackward<Cell, T>;
+  // Threads that share units own whole panels, and what a single row takes together.
+  static constexpr index_t kUnitGrain = DenseProduct<T>::kPanelsForOneRow * kDenseWidth<T>;
 
  public:
   using Arguments = api::RecurrentBackward<T>;
@@ -43,17 +45,27 @@ class RecurrentBackwardPass {
     const Schedule<T> schedule(arguments.call, Schedule<T>::lay_out(dims, arena));
     const Buffers buffers = lay_out(dims, arguments.call.threads, arena);
     begin(arguments, schedule, buffers);
-    const index_t segments = dims.segments();
-    for (index_t segment = segments; segment >= 0; --segment) {
-      // Behind the last segment comes an empty stretch, from which the sums start.
-      const index_t first = segment * dims.segment, end = first + dims.segment;
-      const parallel::Range steps{segment == segments ? dims.steps : first,
-                                  segment == segments || end > dims.steps ? dims.steps : end};
-      if (dims.segment < dims.steps && segment < segments) recompute(arguments, schedule, buffers, steps);
-      scan_all(arguments, schedule, buffers, steps);
-      Stretch(arguments, schedule, buffers.stretch, steps, segment == segments ? kFresh : Sums::kContinued)
-          .run();
+    Sums sums = kFresh;
+    const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
+      scan_all(arguments, schedule, buffers, kept, steps);
+      const index_t behind =
+          steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
+      T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
+      Stretch(arguments, schedule, buffers.stretch, tape, steps, sums).run();
+      sums = Sums::kContinued;
+    };
+    for (index_t segment = dims.segments() - 1; segment >= 0; --segment) {
+      const index_t begin = segment * dims.segment;
+      const parallel::Range kept{begin,
+                                 begin + dims.segment < dims.steps ? begin + dims.segment : dims.steps};
+      if (dims.segment < dims.steps) recompute(arguments, schedule, buffers, kept);
+      for (index_t end = kept.end, first; end > kept.begin; end = first) {
+        first = end - 1;
+        while (first > kept.begin && schedule.rows(first - 1, end) <= Stretch::most_rows(dims)) --first;
+        stretch(kept, {first, end});
+      }
     }
+    if (sums == kFresh) stretch({0, 0}, {0, 0});  // no steps: all gradients of weights are zero
     end(arguments, buffers);
   }
 
@@ -127,39 +139,44 @@ class RecurrentBackwardPass {
   }
 
   static void scan_all(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
-                       parallel::Range steps) {
+                       parallel::Range kept, parallel::Range steps) {
     const api::RecurrentDims& dims = arguments.call.dims;
     const double operations = 2.0 * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
                               static_cast<double>(Cell::kGates * dims.hidden) *
                               static_cast<double>(dims.outputs());
-    const int parts =
-        parallel::worthwhile_parts(arguments.call.threads, operations, ceil_div(dims.batch, kGroupRows));
-    parallel::for_each_part(parts, [&](int part) {
+    const api::RecurrentCall<T>& call = arguments.call;
+    const bool whole_rows = Cell::kGatedSums > 0 || dims.layer_norm != api::LayerNorm::kNone ||
+                            dims.projection > 0 || call.resets.data != nullptr || call.zoneout.training;
+    const index_t unit_shares = whole_rows ? 0 : ceil_div(dims.hidden, kUnitGrain);
+    for_each_share(call.threads, operations, dims, unit_shares, [&](const ScanShare& share) {
       const FlushDenormals flush;
-      RecurrentBackwardPass(arguments, schedule, buffers, steps, {part, parts}).scan();
+      RecurrentBackwardPass(arguments, schedule, buffers, kept, steps, share).scan();
     });
   }
 
   RecurrentBackwardPass(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
-                        parallel::Range steps, OwnPositions own)
+                        parallel::Range kept, parallel::Range steps, const ScanShare& share)
       : arguments_(arguments),
         call_(arguments.call),
         dims_(call_.dims),
         schedule_(schedule),
         buffers_(buffers),
+        kept_(kept),
         steps_(steps),
-        own_(own),
+        share_(share),
+        own_(share.positions()),
+        own_units_(share.units(dims_.outputs(), kUnitGrain)),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         row_(dims_),
         units_(state_stride<T>(dims_.widest_state())),
         split_(dims_.layer_norm == api::LayerNorm::kSplit),
         normed_(dims_.layer_norm != api::LayerNorm::kNone),
-        cell_(arguments, buffers.unit_sums, buffers.room + own.part * Cells::room(dims_)) {}
+        cell_(arguments, buffers.unit_sums, buffers.room + share.part * Cells::room(dims_)) {}
 
   index_t stride(int s) const { return state_stride<T>(dims_.state_size(s)); }
   T* dstate(int s, index_t n) const { return buffers_.dstate[s] + n * stride(s); }
   T* tape(index_t step, index_t position) const {
-    return arguments_.tape + (schedule_.row(step, position) - schedule_.row(steps_.end - 1, 0)) * row_.stride;
+    return arguments_.tape + (schedule_.row(step, position) - schedule_.row(kept_.end - 1, 0)) * row_.stride;
   }
 
   void scan() const {
@@ -169,6 +186,7 @@ class RecurrentBackwardPass {
       const index_t all = last ? with : own_.below(schedule_.active(step - 1));
       through_hidden_weights(step, 0, with, true, last);
       through_hidden_weights(step, with, all, false, last);
+      share_.meet();
     }
   }
 
@@ -183,6 +201,7 @@ class RecurrentBackwardPass {
     const Segments segments = split_ ? input_segments<Cell>(dims_.hidden)
                                      : hidden_segments<Cell>(dims_.hidden, 0, Weights::kFirstGates);
     const Cells cell = cell_;
+    const bool plain = cell.plain() && !apart && !last;
     for (index_t first = begin; first < end; first += kRowBlock) {
       begin_block(block, step, first, end, product, last);
       for (index_t r = 0; r < block.count; ++r) {
@@ -202,14 +221,22 @@ class RecurrentBackwardPass {
           dh = V::zero();
         }
         if (last) return dh.store(block.dstate[0][r] + unit);
+        if (unit % kRowPadding<T> == 0) cell.prefetch(block, r, unit + kRowPadding<T>);
         cell.act(block, r, unit, left, dh);
       };
+      const auto both_arrived = [&](index_t r, index_t unit, Pair<T> dh) {
+        if (!plain || block.cut[r]) return false;
+        cell.prefetch(block, r, unit + kDenseWidth<T>);
+        cell.act_two(block, r, unit, dh);
+        return true;
+      };
       if (product) {
-        dense_rows<T>(block.count, block.sums, dims_.outputs(), segments,
-                      arguments_.packed + weights_.hidden_offset(), starts, arrived);
+        dense_rows<T>(block.count, block.sums, own_units_.end, segments,
+                      arguments_.packed + weights_.hidden_offset(), starts, arrived, both_arrived,
+                      own_units_.begin);
       } else {
         for (index_t r = 0; r < block.count; ++r) {
-          for (index_t unit = 0; unit < dims_.outputs(); unit += V::kLanes)
+          for (index_t unit = own_units_.begin; unit < own_units_.end; unit += V::kLanes)
             arrived(r, unit, V::load(block.dstate[0][r] + unit));
         }
       }
@@ -229,7 +256,7 @@ class RecurrentBackwardPass {
     const index_t acting = step - 1, sums = split_ ? row_.second : normed_ ? row_.normalised : 0;
     T* const behind = product ? tape(step, 0) + sums : nullptr;
     T* const taped = last ? nullptr : tape(acting, 0);
-    T* const earlier = last || acting == steps_.begin ? nullptr : tape(acting - 1, 0);
+    T* const earlier = last || acting == kept_.begin ? nullptr : tape(acting - 1, 0);
     for (index_t r = 0; r < block.count; ++r) {
       const index_t position = own_.at(first + r), n = schedule_.sample(position);
       block.n[r] = n;
@@ -251,7 +278,7 @@ class RecurrentBackwardPass {
                                    : state_before(s, n, acting, cut);
       }
       block.operand[r] = call_.hidden_mask != nullptr ? block.tape[r] + row_.operand : block.previous[0][r];
-      const index_t place = own_.part * kRowBlock + r;
+      const index_t place = share_.part * kRowBlock + r;
       block.line[r] = buffers_.lines + place * units_;
       for (int s = 0; call_.zoneout.training && s < Cell::kStates; ++s) {
         block.zoneout[s][r] = buffers_.zoneout + (place * Cell::kStates + s) * units_;
@@ -272,7 +299,7 @@ class RecurrentBackwardPass {
     }
   }
 
-  // State s of sample n before a step, as the step saw it, where it is not on the tape of this stretch.
+  // State s of sample n before a step, as the step saw it, where it is not on the tape.
   const T* state_before(int s, index_t n, index_t step, bool cut) const {
     const T* from = nullptr;
     if (cut) {
@@ -331,8 +358,10 @@ class RecurrentBackwardPass {
   const api::RecurrentDims& dims_;
   const Schedule<T>& schedule_;
   const Buffers& buffers_;
-  const parallel::Range steps_;
+  const parallel::Range kept_, steps_;  // steps whose tape is there; those of this stretch
+  const ScanShare share_;
   const OwnPositions own_;
+  const parallel::Range own_units_;
   const Weights weights_;
   const TapeRow<Cell, T> row_;
   const index_t units_;

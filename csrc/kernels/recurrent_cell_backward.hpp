@@ -70,6 +70,54 @@ class CellBackward {
     }
   }
 
+  // Whether `act_two` may take the place of `act`: it knows what every layer has.
+  RNNFAST_INLINE bool plain() const {
+    bool zoned = false;
+    for (int s = 0; s < Cell::kStates; ++s) zoned = zoned || zoned_[s];
+    return Cell::kUnitWeights == 0 && Cell::kGatedSums == 0 && !zoned && !projected_ && !normed_;
+  }
+
+  // Two whole vectors of units from `unit` on.
+  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, Pair<T> dh) const {
+    using W = Pair<T>;
+    const auto load = [unit](const T* row) { return W::load(row + unit, row + unit + V::kLanes); };
+    const auto store = [unit](W value, T* row) { value.store(row + unit, row + unit + V::kLanes); };
+    if (block.dy[r] != nullptr) dh = dh + load(block.dy[r]);
+    if (bounded_) dh = at_most(at_least(dh, W::broadcast(-bound_)), W::broadcast(bound_));
+    T* const row = block.tape[r];
+    W tape[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], unit_weight[kUnitSlots<Cell>];
+    W dnext[Cell::kStates], dsum[Cell::kSums], dprevious[Cell::kStates], dunit[kUnitSlots<Cell>];
+    for (int s = 0; s < Cell::kSums; ++s) tape[s] = s < Cell::kTape ? load(row + s * hidden_) : W::zero();
+    previous[0] = Cell::kOutputState == 0 ? load(block.previous[0][r]) : W::zero();
+    next[0] = Cell::kOutputState == 0 ? load(block.h[r]) : W::zero();
+    dnext[0] = dh;
+    for (int s = 1; s < Cell::kStates; ++s) {
+      previous[s] = load(block.previous[s][r]);
+      next[s] = W::zero();
+      dnext[s] = load(block.dstate[s][r]);
+    }
+    if constexpr (Cell::kOutputState > 0) {
+      W dc;
+      Cell::output_gradient(tape, Cell::output_state(tape, previous), dh, dc, dsum);
+      dnext[Cell::kOutputState] = dnext[Cell::kOutputState] + dc;
+    }
+    Cell::state_gradient(tape, previous, next, unit_weight, dnext, dsum, dprevious, dunit);
+    // The sum with what zoneout keeps, as in act_cell: +0 where that would be -0.
+    for (int s = 0; s < Cell::kStates; ++s) store(dprevious[s] + W::zero(), block.dstate[s][r]);
+    for (int s = 0; s < Cell::kSums; ++s) store(dsum[s], row + s * hidden_);
+  }
+
+  // What `act` will read of a row's units from `unit` on: the tape lies too far apart, row by row, for the
+  // hardware to foresee it.
+  RNNFAST_INLINE void prefetch(const Block& block, index_t r, index_t unit) const {
+    if (unit >= hidden_ || normed_ || projected_) return;
+    const T* const tape = block.tape[r] + unit;
+    for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
+    for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
+    if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
+    if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + unit, 0, 2);
+  }
+
   // The gradient of what the projection was given.
   RNNFAST_INLINE void act_unprojected(const Block& block, index_t r, index_t unit, V dm) const {
     if (normed_) {

@@ -55,6 +55,43 @@ class CellForward {
     finish(block, r, unit, inputs, next, tape);
   }
 
+  // Whether `act_two` may take the place of `act`: it knows what every layer has.
+  RNNFAST_INLINE bool plain() const {
+    bool zoned = false;
+    for (int s = 0; s < Cell::kStates; ++s) zoned = zoned || zoned_[s];
+    return Cell::kUnitWeights == 0 && !zoned && !projected_ && !normed_;
+  }
+
+  // One vector of units of rows r and r + 1, whose sums lie `row` apart.
+  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, const T* sums, index_t row,
+                              index_t run) const {
+    using W = Pair<T>;
+    W sum[Cell::kSums], next[Cell::kStates], tape[Cell::kSums], previous[Cell::kStates],
+        unit_weight[kUnitSlots<Cell>];
+    for (int s = 0; s < Cell::kSums; ++s) sum[s] = W::load(sums + s * run, sums + row + s * run);
+    previous[0] = Cell::kOutputState > 0
+                      ? W::zero()
+                      : W::load(block.previous[0][r] + unit, block.previous[0][r + 1] + unit);
+    for (int s = 1; s < Cell::kStates; ++s)
+      previous[s] = W::load(block.previous[s][r] + unit, block.previous[s][r + 1] + unit);
+    Cell::state(sum, previous, unit_weight, next, tape);
+    if constexpr (Cell::kOutputState > 0) next[0] = Cell::output(tape, next[Cell::kOutputState]);
+    const index_t left = hidden_ - unit;
+    T *const kept = block.tape[r], *const kept_too = block.tape[r + 1];
+    if (kept != nullptr) {
+      for (int s = 0; s < Cell::kTape; ++s) keep_two(tape[s], kept, kept_too, s * hidden_ + unit, left);
+      for (int s = 1; s < Cell::kStates; ++s)
+        keep_two(next[s], kept, kept_too, row_.states + (s - 1) * hidden_ + unit, left);
+    }
+    for (int s = 1; s < Cell::kStates; ++s) {
+      next[s].store(block.previous[s][r] + unit, block.previous[s][r + 1] + unit);
+      if (block.states[s][r] != nullptr)
+        store_up_to(next[s], block.states[s][r] + unit, block.states[s][r + 1] + unit, left);
+    }
+    next[0].store(block.next_h[r] + unit, block.next_h[r + 1] + unit);
+    if (block.y[r] != nullptr) store_up_to(next[0], block.y[r] + unit, block.y[r + 1] + unit, left);
+  }
+
   // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room
   // for one row, and the line's sums give way to the tape's values.
   RNNFAST_INLINE void act_line(const Block& block, index_t r, T* line, index_t run, T* candidate) const {
@@ -72,6 +109,14 @@ class CellForward {
   }
 
  private:
+  // Onto the tape. The next cache line of the run is fetched for the next panel: the rows come from memory and
+  // lie too far apart for the hardware to foresee.
+  static RNNFAST_INLINE void keep_two(Pair<T> value, T* row, T* row_too, index_t at, index_t left) {
+    __builtin_prefetch(row + at + kRowPadding<T>, 1, 2);
+    __builtin_prefetch(row_too + at + kRowPadding<T>, 1, 2);
+    store_up_to(value, row + at, row_too + at, left);
+  }
+
   // What the cell reads besides its sums. h itself enters only where it is no output of another state.
   struct Inputs {
     V previous[Cell::kStates], unit[kUnitSlots<Cell>];

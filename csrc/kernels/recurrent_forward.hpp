@@ -6,13 +6,15 @@
 // A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and
 // L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options
 // that need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples
-// for the whole sequence and never wait for each other. The input product is made with the step or beforehand
-// for many steps; the sums are the same chains.
+// for the whole sequence and never wait for each other; where samples are few they own disjoint units and meet
+// after every step. The input product is made with the step or beforehand for many steps; the sums are the
+// same chains.
 #pragma once
 
 #include "kernels/random.hpp"
 #include "kernels/recurrent_cell_forward.hpp"
 #include "kernels/recurrent_lines.hpp"
+#include "kernels/recurrent_sums.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -24,6 +26,8 @@ class RecurrentForwardPass {
   using Product = PanelProduct<T, Panel::kColumns>;
   using Lines = SumLines<Cell, T>;
   using Block = ForwardBlock<Cell, T>;
+  // Threads that share units own whole cache lines of them, and what a single row takes together.
+  static constexpr index_t kPanelsTogether = 2 * Panel::kPanelsForOneRow;
   static constexpr index_t kSumRow = Panel::kSums * V::kLanes;  // sums of one sample and one panel
 
  public:
@@ -76,33 +80,42 @@ class RecurrentForwardPass {
     const double operations = 2.0 * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
                               static_cast<double>(Cell::kGates * dims.hidden) *
                               static_cast<double>(dims.inputs + dims.outputs());
-    const int parts =
-        parallel::worthwhile_parts(arguments.call.threads, operations, ceil_div(dims.batch, kGroupRows));
     for (index_t unit = 0; unit < state_stride<T>(dims.widest_state()); ++unit) buffers.zeros[unit] = T(0);
-    parallel::for_each_part(parts, [&](int part) {
+    const index_t unit_shares = Lines::wanted(dims) || with_options(arguments)
+                                    ? 0
+                                    : ceil_div(Weights{0, dims.hidden, 0}.panels(), kPanelsTogether);
+    for_each_share(arguments.call.threads, operations, dims, unit_shares, [&](const ScanShare& share) {
       const FlushDenormals flush;
-      RecurrentForwardPass(arguments, schedule, buffers, steps, before, {part, parts}).scan();
+      RecurrentForwardPass(arguments, schedule, buffers, steps, before, share).scan();
     });
   }
 
  private:
   RecurrentForwardPass(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
-                       parallel::Range steps, const api::Sequence<const T>* before, OwnPositions own)
+                       parallel::Range steps, const api::Sequence<const T>* before, const ScanShare& share)
       : arguments_(arguments),
         call_(arguments.call),
         dims_(call_.dims),
         schedule_(schedule),
         steps_(steps),
         before_(before),
-        own_(own),
+        share_(share),
+        own_(share.positions()),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         tape_row_(dims_),
-        lines_(call_, buffers.lines, own.part),
+        lines_(call_, buffers.lines, share.part),
+        panels_(share.units(weights_.panels(), kPanelsTogether)),
         units_(state_stride<T>(dims_.widest_state())),
-        block_of_part_(own.part * kRowBlock),
-        with_options_(arguments.checkpoints != nullptr || call_.resets.data != nullptr ||
-                      call_.hidden_mask != nullptr || call_.zoneout.training || dims_.projection > 0),
+        block_of_part_(share.part * kRowBlock),
+        with_options_(with_options(arguments)),
         buffers_(buffers) {}
+
+  // Whether something happens to whole rows before a step.
+  static bool with_options(const Arguments& arguments) {
+    const api::RecurrentCall<T>& call = arguments.call;
+    return arguments.checkpoints != nullptr || call.resets.data != nullptr || call.hidden_mask != nullptr ||
+           call.zoneout.training || call.dims.projection > 0;
+  }
 
   index_t stride(int s) const { return s == 0 ? state_stride<T>(dims_.outputs()) : units_; }
   T* state_row(int s, index_t n) const {
@@ -119,7 +132,8 @@ class RecurrentForwardPass {
 
   void scan() {
     const index_t own = own_.below(schedule_.active(-1));
-    for (index_t i = 0; i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
+    for (index_t i = 0; share_.first() && i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
+    share_.meet();
     for (index_t step = steps_.begin; step < steps_.end;) {
       const index_t active = own_.below(schedule_.active(step));
       if (active == 0) return;
@@ -181,7 +195,7 @@ class RecurrentForwardPass {
         tapes[count] = tape(step + s, own_.at(i));
       }
     }
-    lines_.add_inputs(0, count, x, tapes);
+    lines_.add_inputs(0, count, x, tapes, panels_);
   }
 
   // One step of all own samples that run at it. first_line: that of its lines after the input product, or -1:
@@ -192,9 +206,9 @@ class RecurrentForwardPass {
     for (index_t first = 0; first < active; first += kRowBlock) {
       begin_block(block, step, first, active);
       if (Lines::wanted(dims_)) {
-        if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape);
+        if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape, panels_);
         run_lines(block, first_line < 0 ? 0 : first_line);
-      } else {
+      } else if constexpr (Cell::kGatedSums == 0) {
         run_panels(block, first_line);
       }
       if (dims_.projection > 0) project(block);
@@ -202,8 +216,10 @@ class RecurrentForwardPass {
     T* const written = buffers_.hidden[1];
     buffers_.hidden[1] = buffers_.hidden[0];
     buffers_.hidden[0] = written;
+    share_.meet();
     const index_t staying = step + 1 < dims_.steps ? own_.below(schedule_.active(step + 1)) : 0;
-    for (index_t i = staying; before_ == nullptr && i < active; ++i) end_sample(schedule_.sample(own_.at(i)));
+    for (index_t i = staying; before_ == nullptr && share_.first() && i < active; ++i)
+      end_sample(schedule_.sample(own_.at(i)));
   }
 
   // Rows first … of the own samples at `step`.
@@ -259,49 +275,54 @@ class RecurrentForwardPass {
   void run_panels(const Block& block, index_t first_line) {
     alignas(64) T sums[kRowBlock * kSumRow];
     const CellForward<Cell, T> cell(call_);
-    const bool with_inputs = first_line < 0;
-    for (index_t panel = 0; panel < weights_.panels();) {
-      // Rows of sums: one per sample, or for one sample alone one per panel.
-      const bool side = block.count == 1 && panel + Panel::kPanelsForOneRow <= weights_.panels();
+    const bool with_inputs = first_line < 0, plain = cell.plain();
+    const index_t run = with_inputs ? Weights::kWidth : lines_.run();
+    const T* starts[kRowBlock];
+    for (index_t panel = panels_.begin; panel < panels_.end;) {
+      // Sums of one row per sample, or for one sample alone one per panel.
+      const bool side = block.count == 1 && panel + Panel::kPanelsForOneRow <= panels_.end;
       const index_t panels = side ? Panel::kPanelsForOneRow : 1;
       const index_t rows = side ? panels : block.count;
       for (index_t row = 0; row < rows; ++row) {
         const index_t own_panel = side ? panel + row : panel;
-        const T* const from = with_inputs
-                                  ? weights_.start_of(call_.packed, own_panel)
+        starts[row] = with_inputs ? weights_.start_of(call_.packed, own_panel)
                                   : lines_.line(first_line + (side ? 0 : row)) + own_panel * Weights::kWidth;
-        const index_t run = with_inputs ? Weights::kWidth : lines_.run();
-        for (int s = 0; s < Cell::kSums; ++s) {
-          for (int u = 0; u < Panel::kUnitVectors; ++u) {
-            V::load(from + s * run + u * V::kLanes)
-                .store(sums + row * kSumRow + (s * Panel::kUnitVectors + u) * V::kLanes);
+      }
+      const T* const input_panel = weights_.input_panel(call_.packed, panel);
+      const T* const hidden_panel = weights_.hidden_panel(call_.packed, panel);
+      if (side) {
+        for (index_t row = 0; row < rows; ++row) {
+          for (int s = 0; s < Cell::kSums; ++s) {
+            for (int u = 0; u < Panel::kUnitVectors; ++u) {
+              V::load(starts[row] + s * run + u * V::kLanes)
+                  .store(sums + row * kSumRow + (s * Panel::kUnitVectors + u) * V::kLanes);
+            }
           }
         }
-      }
-      if (side) {
         constexpr index_t kGroup = Panel::kColumns * V::kLanes;
         if (with_inputs) {
-          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}},
-                               weights_.input_panel(call_.packed, panel), dims_.inputs * kGroup, sums,
+          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}}, input_panel, dims_.inputs * kGroup, sums,
                                Panel::kInputSlots.one_row);
         }
-        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}},
-                             weights_.hidden_panel(call_.packed, panel), dims_.outputs() * kGroup, sums,
-                             Panel::kHiddenSlots.one_row);
+        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}}, hidden_panel,
+                             dims_.outputs() * kGroup, sums, Panel::kHiddenSlots.one_row);
       } else {
-        if (with_inputs) {
-          add_panel<Cell>(block.count, block.x, weights_.input_panel(call_.packed, panel), dims_.inputs,
-                          {sums, kSumRow}, Panel::kInputSlots.slot);
-        }
-        add_panel<Cell>(block.count, block.operand, weights_.hidden_panel(call_.packed, panel),
-                        dims_.outputs(), {sums, kSumRow}, Panel::kHiddenSlots.slot);
+        const PanelSums<Panel, T> product{{with_inputs ? block.x : nullptr, dims_.inputs, input_panel},
+                                          {block.operand, dims_.outputs(), hidden_panel},
+                                          starts,
+                                          run};
+        product.form(block.count, sums);
       }
-      for (index_t row = 0; row < rows; ++row) {
-        for (int u = 0; u < Panel::kUnitVectors; ++u) {
+      for (int u = 0; u < Panel::kUnitVectors; ++u) {
+        const T* const of_vector = sums + u * V::kLanes;
+        const index_t first_unit = panel * Weights::kWidth + u * V::kLanes;
+        index_t row = 0;
+        for (; plain && !side && first_unit < dims_.hidden && row + 2 <= rows; row += 2)
+          cell.act_two(block, row, first_unit, of_vector + row * kSumRow, kSumRow, Weights::kWidth);
+        for (; row < rows; ++row) {
           const index_t unit = (side ? panel + row : panel) * Weights::kWidth + u * V::kLanes;
-          if (unit < dims_.hidden) {
-            cell.act(block, side ? 0 : row, unit, sums + row * kSumRow + u * V::kLanes, Weights::kWidth);
-          }
+          if (unit < dims_.hidden)
+            cell.act(block, side ? 0 : row, unit, of_vector + row * kSumRow, Weights::kWidth);
         }
       }
       panel += panels;
@@ -317,7 +338,7 @@ class RecurrentForwardPass {
       lines_.add_hidden(first_line, block.count, gated, block.tape, true);
     }
     const CellForward<Cell, T> cell(call_);
-    T* const candidate = buffers_.candidate + own_.part * units_;
+    T* const candidate = buffers_.candidate + share_.part * units_;
     for (index_t r = 0; r < block.count; ++r)
       cell.act_line(block, r, lines_.line(first_line + r), lines_.run(), candidate);
   }
@@ -352,10 +373,12 @@ class RecurrentForwardPass {
   const Schedule<T>& schedule_;
   const parallel::Range steps_;
   const api::Sequence<const T>* const before_;
+  const ScanShare share_;
   const OwnPositions own_;
   const Weights weights_;
   const TapeRow<Cell, T> tape_row_;
   const Lines lines_;
+  const parallel::Range panels_;
   const index_t units_, block_of_part_;
   const bool with_options_;
   Buffers buffers_;

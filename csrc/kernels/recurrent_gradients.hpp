@@ -18,7 +18,9 @@ class StretchGradients {
     T* products;  // packing space of every thread
   };
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
-    const index_t rows = dims.batch * (dims.segment < dims.steps ? dims.segment : dims.steps);
+    const index_t kept = dims.batch * (dims.segment < dims.steps ? dims.segment : dims.steps);
+    const index_t most = most_rows(dims) > dims.batch ? most_rows(dims) : dims.batch;  // one step at least
+    const index_t rows = kept < most ? kept : most;
     Buffers buffers{};
     buffers.x = arena.template take_as<const T*>(rows);
     buffers.operand = arena.template take_as<const T*>(rows);
@@ -28,14 +30,23 @@ class StretchGradients {
     return buffers;
   }
 
+  // Rows of a stretch, where one step has no more: those whose tape stays in a cache between the scan and the
+  // products, but at least a block deep of these.
+  static index_t most_rows(const api::RecurrentDims& dims) {
+    constexpr index_t kBytes = 1 << 20;
+    const index_t fitting = kBytes / static_cast<index_t>(sizeof(T)) / TapeRow<Cell, T>(dims).stride;
+    return fitting < DenseProduct<T>::kDepthBlock ? DenseProduct<T>::kDepthBlock : fitting;
+  }
+
   static index_t zeros(const api::RecurrentDims& dims) {
     const index_t state = dims.widest_state();
     return state_stride<T>(dims.inputs > state ? dims.inputs : state);
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
-                   const Buffers& buffers, parallel::Range steps, Sums sums)
+                   const Buffers& buffers, T* tape, parallel::Range steps, Sums sums)
       : arguments_(arguments),
+        tape_(tape),
         call_(arguments.call),
         dims_(call_.dims),
         buffers_(buffers),
@@ -49,26 +60,34 @@ class StretchGradients {
     if (arguments_.dx.data != nullptr) input_gradient();
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
     const bool split = dims_.layer_norm == api::LayerNorm::kSplit;
-    const index_t column = first_column();
-    const Rows<const T> inputs{nullptr, 0, buffers_.x}, hidden{nullptr, 0, buffers_.operand};
-    weight(input_segments<Cell>(dims_.hidden), column, dims_.inputs, inputs, gradients.dweight_ih);
-    const index_t columns = dims_.outputs();
-    if (Cell::kGatedSums > 0) {
-      const index_t first = Cell::kGatedSums;
-      T* const behind = gradients.dweight_hh + first * dims_.hidden * columns;
-      weight(hidden_segments<Cell>(dims_.hidden, 0, Cell::kGatedSums), 0, columns, hidden,
-             gradients.dweight_hh);
-      weight(hidden_segments<Cell>(dims_.hidden, Cell::kGatedSums, Cell::kGates), 0, columns,
-             {arguments_.tape + row_.gated, row_.stride}, behind);
-    } else if (split) {
-      weight(input_segments<Cell>(dims_.hidden), row_.second, columns, hidden, gradients.dweight_hh);
-    } else {
-      weight(hidden_segments<Cell>(dims_.hidden), column, columns, hidden, gradients.dweight_hh);
+    const index_t outputs = dims_.outputs(), hidden = dims_.hidden, column = first_column();
+    // Gates whose two products join in one sum: their gradients pass by x and h' at once.
+    const int together = split || dims_.inputs < OuterProduct<T>::kWidth ? 0 : joined_gates();
+    if (together > 0) {
+      const typename GatheredRows<T>::Part operands[] = {{buffers_.x, dims_.inputs},
+                                                         {buffers_.operand, outputs}};
+      const ColumnRun<T> runs[] = {{gradients.dweight_ih, dims_.inputs, dims_.inputs, 1},
+                                   {gradients.dweight_hh, outputs, outputs, 1}};
+      weight_gradient<T>(call_.threads, together * hidden, dims_.inputs + outputs, rows_, tape_rows(column),
+                         GatheredRows<T>{operands}, runs, buffers_.products, sums_);
     }
+    const Rows<const T> x{nullptr, 0, buffers_.x}, h{nullptr, 0, buffers_.operand},
+        gated{tape_ + row_.gated, row_.stride};
+    gates_apart(
+        together, Cell::kInputSum, dims_.inputs, [&](int gate) { return column + gate * hidden; },
+        [&](int) { return x; }, gradients.dweight_ih);
+    gates_apart(
+        together, Cell::kHiddenSum, outputs,
+        [&](int gate) {
+          return split ? row_.second + gate * hidden : column + Cell::kHiddenSum[gate] * hidden;
+        },
+        [&](int gate) { return Cell::kGatedSums > 0 && gate >= Cell::kGatedSums ? gated : h; },
+        gradients.dweight_hh);
     if (gradients.dbias_ih != nullptr && !split) bias_gradients();  // else UnitGradients has them
     if (dims_.projection > 0) {
-      weight({1, {{0, dims_.projection}}}, row_.dprojected, dims_.hidden,
-             {arguments_.tape + row_.unprojected, row_.stride}, gradients.dweight_hr);
+      weight_gradient<T>(call_.threads, dims_.projection, hidden, rows_, tape_rows(row_.dprojected),
+                         Rows<const T>{tape_ + row_.unprojected, row_.stride}, gradients.dweight_hr,
+                         buffers_.products, sums_);
     }
   }
 
@@ -88,7 +107,7 @@ class StretchGradients {
 
   // h' of a row.
   const T* operand(const Schedule<T>& schedule, index_t row, index_t n, index_t step) const {
-    if (dims_.masked) return arguments_.tape + row * row_.stride + row_.operand;
+    if (dims_.masked) return tape_ + row * row_.stride + row_.operand;
     const T* from = nullptr;
     if (schedule.cut_before(n, step)) {
       from = call_.reset_state[0];
@@ -102,7 +121,7 @@ class StretchGradients {
 
   // Where the gradients of the sums begin, or with layer norm those of what was normalised.
   index_t first_column() const { return dims_.layer_norm == api::LayerNorm::kNone ? 0 : row_.normalised; }
-  Rows<const T> tape_rows(index_t column) const { return {arguments_.tape + column, row_.stride}; }
+  Rows<const T> tape_rows(index_t column) const { return {tape_ + column, row_.stride}; }
 
   // dx[n, t] = dsums[n, t] W_ih
   void input_gradient() const {
@@ -110,14 +129,24 @@ class StretchGradients {
                    tape_rows(first_column()), arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
   }
 
-  // Runs of columns of the tape, one below the other, times the operands of their rows.
-  void weight(const Segments& segments, index_t column, index_t width, const Rows<const T>& operands,
-              T* dweight) const {
-    for (int s = 0; s < segments.count; ++s) {
-      const Segment& segment = segments.segment[s];
-      weight_gradient<T>(call_.threads, segment.depth, width, rows_, tape_rows(column + segment.offset),
-                         operands, dweight, buffers_.products, sums_);
-      dweight += segment.depth * width;
+  // Leading gates whose input and hidden products join in one sum, both times x and h'.
+  static constexpr int joined_gates() {
+    int gate = 0;
+    const int most = Cell::kGatedSums > 0 ? Cell::kGatedSums : Cell::kGates;
+    while (gate < most && Cell::kInputSum[gate] == gate && Cell::kHiddenSum[gate] == gate) ++gate;
+    return gate;
+  }
+
+  // The other gates, in runs whose sums lie side by side; first and operand are functions of a run's first gate.
+  template <class First, class Operand>
+  void gates_apart(int begin, const int (&sum)[Cell::kGates], index_t width, const First& first,
+                   const Operand& operand, T* dweight) const {
+    for (int gate = begin; gate < Cell::kGates;) {
+      int end = gate + 1;
+      while (end < Cell::kGates && end != Cell::kGatedSums && sum[end] == sum[end - 1] + 1) ++end;
+      weight_gradient<T>(call_.threads, (end - gate) * dims_.hidden, width, rows_, tape_rows(first(gate)),
+                         operand(gate), dweight + gate * dims_.hidden * width, buffers_.products, sums_);
+      gate = end;
     }
   }
 
@@ -140,6 +169,7 @@ class StretchGradients {
   }
 
   const api::RecurrentBackward<T>& arguments_;
+  T* const tape_;  // of the stretch's last step, whose rows are the first
   const api::RecurrentCall<T>& call_;
   const api::RecurrentDims& dims_;
   const Buffers& buffers_;

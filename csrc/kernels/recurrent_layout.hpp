@@ -17,20 +17,26 @@ constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
   return true;
 }
 
+// The sums that the gates' hidden products join, as the digits of one number: cells whose gates go to the same
+// sums have the same panels, and share the code that forms them.
+template <class Cell>
+constexpr int hidden_sums() {
+  int digits = 0;
+  for (int gate = Cell::kGates - 1; gate >= 0; --gate) digits = digits * 8 + Cell::kHiddenSum[gate];
+  return digits;
+}
+
 // How the gates of a cell fill the columns of a tile. A panel covers kUnitVectors vectors of hidden units;
 // its gates go through the tile in groups of kGroupGates, all at once where their sums fit the registers.
-// Gates whose products are made one after the other (kGatedSums) are groups of their own.
-template <class Cell>
-struct ForwardPanel {
-  static constexpr bool kGated = Cell::kGatedSums > 0;
-  static constexpr int kUnitVectors = Cell::kGates == 1 || kGated ? 2 : 1;
-  static constexpr int kGroupGates = kGated ? 1 : Cell::kGates == 4 && kTileSums < 24 ? 2 : Cell::kGates;
-  static constexpr int kGroups = Cell::kGates / kGroupGates;
+// Gates whose products are made one after the other (kGated) are groups of their own.
+template <int kGates, int kSumsOfUnit, int kHiddenSums, bool kGated>
+struct PanelLayout {
+  static constexpr int kUnitVectors = kGates == 1 || kGated ? 2 : 1;
+  static constexpr int kGroupGates = kGated ? 1 : kGates == 4 && kTileSums < 24 ? 2 : kGates;
+  static constexpr int kGroups = kGates / kGroupGates;
   static constexpr int kColumns = kGroupGates * kUnitVectors;
-  static constexpr int kSums = Cell::kSums * kUnitVectors;  // vectors of sums per row and panel
-  static_assert(Cell::kGates % kGroupGates == 0);
-  static_assert(Cell::kStates <= api::kMostStates);
-  static_assert(!kGated || side_by_side<Cell>(Cell::kHiddenSum), "a sum before the gate is that of one gate");
+  static constexpr int kSums = kSumsOfUnit * kUnitVectors;  // vectors of sums per row and panel
+  static_assert(kGates % kGroupGates == 0);
 
   // For one sample alone several panels go together; all their groups lie side by side in memory.
   template <class T>
@@ -45,17 +51,31 @@ struct ForwardPanel {
     int slot[kGroups * kColumns];
     int one_row[kGroupsForOneRow * kColumns];
   };
-  static constexpr Slots slots(const int (&sum)[Cell::kGates]) {
+  static constexpr Slots slots(bool hidden) {
     Slots result{};
     constexpr int kAll = kGroups * kColumns;
-    for (int c = 0; c < kAll; ++c) result.slot[c] = sum[c / kUnitVectors] * kUnitVectors + c % kUnitVectors;
+    for (int c = 0; c < kAll; ++c) {
+      const int gate = c / kUnitVectors, sum = hidden ? kHiddenSums >> 3 * gate & 7 : gate;
+      result.slot[c] = sum * kUnitVectors + c % kUnitVectors;
+    }
     for (int c = 0; c < kGroupsForOneRow * kColumns; ++c)
       result.one_row[c] = c / kAll * kSums + result.slot[c % kAll];
     return result;
   }
-  static constexpr Slots kInputSlots = slots(Cell::kInputSum);
-  static constexpr Slots kHiddenSlots = slots(Cell::kHiddenSum);
+  static constexpr Slots kInputSlots = slots(false);
+  static constexpr Slots kHiddenSlots = slots(true);
 };
+
+template <class Cell>
+struct PanelOf {
+  static constexpr bool kGated = Cell::kGatedSums > 0;
+  static_assert(Cell::kStates <= api::kMostStates);
+  static_assert(side_by_side<Cell>(Cell::kInputSum), "the first sums are those of the gates' input products");
+  static_assert(!kGated || side_by_side<Cell>(Cell::kHiddenSum), "a sum before the gate is that of one gate");
+  using Layout = PanelLayout<Cell::kGates, Cell::kSums, hidden_sums<Cell>(), kGated>;
+};
+template <class Cell>
+using ForwardPanel = typename PanelOf<Cell>::Layout;
 
 // Packed for forward: start of every sum | input panels | hidden panels | panels of the projection.
 template <class Cell, class T>

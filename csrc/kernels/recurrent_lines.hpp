@@ -61,11 +61,12 @@ class SumLines {
   T* line(index_t r) const { return lines_ + r * stride_; }
 
   // Lines first … first + count - 1 after the input product; tape: where each row keeps what it normalised,
-  // or null.
-  void add_inputs(index_t first, index_t count, const T* const* x, T* const* tape) const {
+  // or null. Of the panels in `own`; all of them where there is a norm.
+  void add_inputs(index_t first, index_t count, const T* const* x, T* const* tape,
+                  parallel::Range own) const {
     constexpr index_t kWidth = Weights::kWidth;
     T* const lines = line(first);
-    for (index_t panel = 0; panel < weights_.panels(); ++panel) {
+    for (index_t panel = own.begin; panel < own.end; ++panel) {
       const SumRows<T> sums{lines + panel * kWidth, stride_};
       for (index_t r = 0; r < count; ++r) {
         for (int s = 0; s < Cell::kSums; ++s) {
@@ -80,14 +81,14 @@ class SumLines {
     }
     if (!split_) return;
     for (index_t r = 0; r < count; ++r) {
-      T* const own = line(first + r);
-      const Moments<T> found = moments(own, Cell::kGates, hidden_, run_);
+      T* const sums = line(first + r);
+      const Moments<T> found = moments(sums, Cell::kGates, hidden_, run_);
       for (int s = 0; s < Cell::kSums; ++s) {
         for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
           V sum = V::load(start(unit / kWidth, s) + unit % kWidth);
           if (s < Cell::kGates)
-            sum = normalised(own, s, unit, found, tape[r], tape_row_.normalised, call_.unit.gamma_ih, sum);
-          sum.store(own + s * run_ + unit);
+            sum = normalised(sums, s, unit, found, tape[r], tape_row_.normalised, call_.unit.gamma_ih, sum);
+          sum.store(sums + s * run_ + unit);
         }
       }
       if (tape[r] != nullptr) tape[r][tape_row_.moments] = found.rstd;

@@ -100,4 +100,41 @@ struct OwnPositions {
   }
 };
 
+// What one thread does of a scan: some samples, all of their units, and it never waits; or, where there are
+// fewer groups of samples than threads, some units of all samples, and it meets the others after every step.
+struct ScanShare {
+  int part, parts;
+  parallel::Barrier* barrier;  // null: by samples
+
+  RNNFAST_INLINE OwnPositions positions() const {
+    return barrier == nullptr ? OwnPositions{part, parts} : OwnPositions{0, 1};
+  }
+  // Of `count` units, or panels of them, those that are its own.
+  RNNFAST_INLINE parallel::Range units(index_t count, index_t grain) const {
+    return barrier == nullptr ? parallel::Range{0, count} : parallel::share(count, parts, part, grain);
+  }
+  // Whether it does what is done once per sample.
+  RNNFAST_INLINE bool first() const { return barrier == nullptr || part == 0; }
+  RNNFAST_INLINE void meet() const {
+    if (barrier != nullptr) barrier->wait();
+  }
+};
+
+// body(share) on every thread that a scan of so many operations deserves. unit_shares: parts that the units
+// may be divided into, 0 where they may not.
+template <class Body>
+RNNFAST_INLINE void for_each_share(int threads, double operations, const api::RecurrentDims& dims,
+                                   index_t unit_shares, Body&& body) {
+  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(dims.batch, kGroupRows));
+  const double step = dims.steps > 0 ? operations / static_cast<double>(dims.steps) : 0;
+  const int at_once = parallel::worthwhile_parts_at_once(threads, step, unit_shares);
+  // Half as many threads again, at least: by samples nobody waits.
+  if (2 * at_once > 3 * parts) {
+    parallel::Barrier barrier(at_once);
+    auto of_part = [&](int part) { body(ScanShare{part, at_once, &barrier}); };
+    if (parallel::for_each_part_at_once(at_once, of_part)) return;
+  }
+  parallel::for_each_part(parts, [&](int part) { body(ScanShare{part, parts, nullptr}); });
+}
+
 }  // namespace rnnfast::RNNFAST_ISA
