@@ -125,8 +125,8 @@ State& state() {
 
 thread_local bool inside_part = false;
 
-// Where other processes want the same cores, a barrier waits for threads that do not run: after such a wait so
-// many jobs do without barriers.
+// Where other processes want the same cores, a barrier waits for threads that do not run: after such a wait
+// so many jobs do without barriers.
 constexpr int kCrowdedJobs = 100;
 std::atomic<int> crowded{0};
 

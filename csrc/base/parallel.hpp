@@ -28,8 +28,8 @@ RNNFAST_INLINE void for_each_part(int parts, Task&& task) {
       parts, [](void* context, int part) { (*static_cast<Body*>(context))(part); }, &task);
 }
 
-// As `run`, but only where all parts run side by side and may wait for each other; else false, and nothing has
-// been run.
+// As `run`, but only where all parts run side by side and may wait for each other; else false, and nothing
+// has been run.
 bool run_at_once(int parts, void (*task)(void* context, int part), void* context);
 
 template <class Task>

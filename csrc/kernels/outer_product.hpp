@@ -2,8 +2,8 @@
 // sums for biases.
 //
 // Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2, and the
-// next block of A is fetched meanwhile. Sums rest in C between blocks of k, so every element remains one chain
-// of FMAs in ascending k.
+// next block of A is fetched meanwhile. Sums rest in C between blocks of k, so every element remains one
+// chain of FMAs in ascending k.
 #pragma once
 
 #include <cstring>

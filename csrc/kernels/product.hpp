@@ -140,7 +140,8 @@ struct OneByOne {
 
 // finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start
 // from starts[r], which holds whole panels of columns. Both vectors of a whole panel are offered to
-// finish_two(row, column, pair) first, which may decline by false. Columns from `begin`, where a panel begins.
+// finish_two(row, column, pair) first, which may decline by false. Columns from `begin`, where a panel
+// begins.
 template <class T, class Finish, class FinishTwo = OneByOne>
 RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
                                const T* packed, const T* const* starts, Finish&& finish,

@@ -109,8 +109,8 @@ class CellForward {
   }
 
  private:
-  // Onto the tape. The next cache line of the run is fetched for the next panel: the rows come from memory and
-  // lie too far apart for the hardware to foresee.
+  // Onto the tape. The next cache line of the run is fetched for the next panel: the rows come from memory
+  // and lie too far apart for the hardware to foresee.
   static RNNFAST_INLINE void keep_two(Pair<T> value, T* row, T* row_too, index_t at, index_t left) {
     __builtin_prefetch(row + at + kRowPadding<T>, 1, 2);
     __builtin_prefetch(row_too + at + kRowPadding<T>, 1, 2);

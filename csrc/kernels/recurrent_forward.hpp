@@ -6,9 +6,9 @@
 // A panel owns all sums of its hidden units: they are formed for up to kRowBlock samples, in registers and
 // L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options
 // that need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples
-// for the whole sequence and never wait for each other; where samples are few they own disjoint units and meet
-// after every step. The input product is made with the step or beforehand for many steps; the sums are the
-// same chains.
+// for the whole sequence and never wait for each other; where samples are few they own disjoint units and
+// meet after every step. The input product is made with the step or beforehand for many steps; the sums are
+// the same chains.
 #pragma once
 
 #include "kernels/random.hpp"

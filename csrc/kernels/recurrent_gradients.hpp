@@ -137,7 +137,8 @@ class StretchGradients {
     return gate;
   }
 
-  // The other gates, in runs whose sums lie side by side; first and operand are functions of a run's first gate.
+  // The other gates, in runs whose sums lie side by side; first and operand are functions of a run's first
+  // gate.
   template <class First, class Operand>
   void gates_apart(int begin, const int (&sum)[Cell::kGates], index_t width, const First& first,
                    const Operand& operand, T* dweight) const {

@@ -17,8 +17,8 @@ constexpr bool side_by_side(const int (&sum)[Cell::kGates]) {
   return true;
 }
 
-// The sums that the gates' hidden products join, as the digits of one number: cells whose gates go to the same
-// sums have the same panels, and share the code that forms them.
+// The sums that the gates' hidden products join, as the digits of one number: cells whose gates go to the
+// same sums have the same panels, and share the code that forms them.
 template <class Cell>
 constexpr int hidden_sums() {
   int digits = 0;
