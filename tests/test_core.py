@@ -16,37 +16,58 @@ from rnnfast import _core, ops
 Array = np.ndarray[Any, Any]
 
 
-def settings(cell: str) -> dict[str, Any]:
-    states = len(ops.cells()[cell].states)
+def forward_arguments(cell: str, dtype: type) -> dict[str, Any]:
+    """By the names of what `core_forward` passes on."""
+    info = ops.cells()[cell]
+    states = len(info.states)
+    problem = make_problem(cell, 2, 5, 3, 4, dtype, bias=False)
+    weights = {name: problem.weights.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
     return {
-        "reverse": False,
         "layer_norm": "none",
-        "segment": 5,
+        **weights,
+        "weight_hr": None,
+        "unit_weights": {"weight_ch": problem.weights["weight_ch"]} if info.unit_weights else {},
+        "reverse": False,
+        "recompute": 0,
         "zoneout_rates": (0.0,) * states,
         "zoneout_training": False,
         "zoneout_keys": ((0, 0, 0, 0),) * states,
-    }
-
-
-def forward_arguments(cell: str, dtype: type) -> dict[str, Any]:
-    info = ops.cells()[cell]
-    problem = make_problem(cell, 2, 5, 3, 4, dtype, bias=False)
-    unit = {"weight_ch": problem.weights["weight_ch"]} if info.unit_weights else {}
-    return {
-        "settings": settings(cell),
-        "hidden": 4,
-        "projection": 0,
         "x": problem.x,
-        "state": (None,) * len(info.states),
-        "reset_state": (None,) * len(info.states),
-        "options": unit,
-        "packed": problem.packed.packed(False),
+        "state": (None,) * states,
+        "reset_state": (None,) * states,
+        "lengths": None,
+        "resets": None,
+        "hidden_mask": None,
         "y": np.empty((2, 5, 4), dtype),
-        "final_state": tuple(np.empty((2, 4), dtype) for _ in info.states),
         "states": (),
         "tape": None,
         "checkpoints": None,
     }
+
+
+def core_call(number: int, arguments: dict[str, Any]) -> _core.RecurrentCall:
+    """Weights, settings and the call, each with its part of the arguments."""
+    kinds = (_core.PackedWeights, _core.RecurrentSettings)
+    weights, settings = (kind(number, **{n: arguments[n] for n in PARTS[kind]}) for kind in kinds)
+    return _core.RecurrentCall(weights, settings, **{n: arguments[n] for n in PARTS[_core.RecurrentCall]})
+
+
+def core_forward(number: int, **arguments: Any) -> Any:
+    rest = ("y", "states", "tape", "checkpoints")
+    return _core.recurrent_forward(core_call(number, arguments), **{n: arguments[n] for n in rest})
+
+
+PARTS: dict[Any, tuple[str, ...]] = {
+    _core.PackedWeights: (
+        *("layer_norm", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"),
+        "unit_weights",
+    ),
+    _core.RecurrentSettings: (
+        *("reverse", "recompute", "zoneout_rates", "zoneout_training"),
+        "zoneout_keys",
+    ),
+    _core.RecurrentCall: ("x", "state", "reset_state", "lengths", "resets", "hidden_mask"),
+}
 
 
 def read_only(array: Array) -> Array:
@@ -69,8 +90,11 @@ BAD: list[tuple[str, Callable[[Array], Array], type[Exception], str]] = [
     ("x", misaligned, ValueError, "x must be aligned"),
     ("y", lambda y: y[:, :4], ValueError, r"y must have shape \(2, 5, 4\), got \(2, 4, 4\)"),
     ("y", read_only, ValueError, "y must be writable"),
-    ("packed", lambda packed: packed[:-1], ValueError, "packed must have shape"),
-    ("packed", lambda packed: packed.astype(np.int32), TypeError, "packed must be"),
+    ("weight_hh", lambda weight: weight[:-1].copy(), ValueError, "weight_hh must have shape"),
+    ("weight_hh", lambda weight: weight.astype(np.int32), TypeError, "weight_hh must be"),
+    ("weight_ih", lambda weight: weight.T, ValueError, "weight_.. must have shape"),
+    ("weight_ih", lambda weight: np.asfortranarray(weight), ValueError, "weight_ih must be C-contiguous"),
+    ("y", lambda y: as_strided(y, y.shape, (0, *y.strides[1:])), ValueError, "y, states must have no stride"),
 ]
 
 
@@ -80,9 +104,9 @@ def test_forward_refuses(
 ) -> None:
     arguments = forward_arguments(cell, dtype)
     number = ops.cells()[cell].number
-    _core.recurrent_forward(number, **arguments)  # they are right but for what is now made wrong
+    core_forward(number, **arguments)  # they are right but for what is now made wrong
     with pytest.raises(error, match=f"_core: {message}"):
-        _core.recurrent_forward(number, **{**arguments, name: bad(arguments[name])})
+        core_forward(number, **{**arguments, name: bad(arguments[name])})
 
 
 BAD_OPTIONS: list[tuple[str, Any, type[Exception], str]] = [
@@ -103,13 +127,16 @@ def test_forward_refuses_options(
     cell: str, dtype: type, name: str, bad: Any, error: type[Exception], message: str
 ) -> None:
     arguments = forward_arguments(cell, dtype)
-    arguments["options"] = {**arguments["options"], name: bad}
+    if name in arguments:
+        arguments[name] = bad
+    else:
+        arguments["unit_weights"] = {**arguments["unit_weights"], name: bad}
     with pytest.raises(error, match=f"_core: {message}"):
-        _core.recurrent_forward(ops.cells()[cell].number, **arguments)
+        core_forward(ops.cells()[cell].number, **arguments)
 
 
 BAD_SETTINGS: list[tuple[str, Any, str]] = [
-    ("segment", 0, "segment must be positive"),
+    ("recompute", -1, "recompute must not be negative"),
     ("layer_norm", "batch", "layer_norm must be none, split or joint"),
     ("zoneout_rates", (1.0,), "zoneout"),
     ("zoneout_rates", (0.5,) * 3, "zoneout must have a rate and a key for every state"),
@@ -119,40 +146,61 @@ BAD_SETTINGS: list[tuple[str, Any, str]] = [
 @pytest.mark.parametrize(("name", "bad", "message"), BAD_SETTINGS)
 def test_forward_refuses_settings(cell: str, dtype: type, name: str, bad: Any, message: str) -> None:
     arguments = forward_arguments(cell, dtype)
-    arguments["settings"] = {**arguments["settings"], name: bad}
+    arguments[name] = bad
     with pytest.raises(ValueError, match=f"_core: {message}"):
-        _core.recurrent_forward(ops.cells()[cell].number, **arguments)
+        core_forward(ops.cells()[cell].number, **arguments)
 
 
 def test_what_a_cell_has_not_is_refused(cell: str, dtype: type) -> None:
     arguments = forward_arguments(cell, dtype)
     info = ops.cells()[cell]
     for kind in {"split", "joint"} - set(info.layer_norms):
-        changed = {**arguments["settings"], "layer_norm": kind}
         with pytest.raises(ValueError, match="_core: layer_norm is not for this cell"):
-            _core.recurrent_forward(info.number, **{**arguments, "settings": changed})
+            core_forward(info.number, **{**arguments, "layer_norm": kind})
     if not info.projectable:
         with pytest.raises(ValueError, match="_core: projection is not for this cell"):
-            _core.recurrent_forward(info.number, **{**arguments, "projection": 2})
+            core_forward(info.number, **{**arguments, "weight_hr": np.ones((4, 6), dtype)})
     if info.unit_weights:
         with pytest.raises(ValueError, match="_core: weight_ch must be given"):
-            _core.recurrent_forward(info.number, **{**arguments, "options": {}})
+            core_forward(info.number, **{**arguments, "unit_weights": {}})
 
 
 def test_forward_refuses_a_wrong_tape_and_unknown_cells(cell: str, dtype: type) -> None:
     arguments = forward_arguments(cell, dtype)
     info = ops.cells()[cell]
-    sizes: dict[str, Any] = {"hidden": 4, "projection": 0, "layer_norm": "none", "masked": False}
-    row = _core.recurrent_tape_row(info.number, dtype=np.dtype(dtype).name, **sizes)
+    rows, row = core_call(info.number, arguments).tape_shape()
+    assert rows == 10
     with pytest.raises(ValueError, match="_core: tape must have shape"):
-        _core.recurrent_forward(info.number, **{**arguments, "tape": np.empty((9, row), dtype)})
-    short = {**arguments, "settings": {**arguments["settings"], "segment": 2}}
+        core_forward(info.number, **{**arguments, "tape": np.empty((9, row), dtype)})
     with pytest.raises(ValueError, match="_core: tape must be absent where backward recomputes it"):
-        _core.recurrent_forward(info.number, **{**short, "tape": np.empty((4, row), dtype)})
+        core_forward(info.number, **{**arguments, "recompute": 2, "tape": np.empty((4, row), dtype)})
+    with pytest.raises(ValueError, match="_core: checkpoints must be absent where the tape is kept"):
+        core_forward(info.number, **{**arguments, "checkpoints": np.empty((1, 1, 2, 4), dtype)})
     with pytest.raises(ValueError, match="_core: cell is not in the registry"):
-        _core.recurrent_forward(99, **arguments)
-    with pytest.raises(TypeError, match="_core: dtype must be float32 or float64, got int8"):
-        _core.recurrent_tape_row(info.number, dtype="int8", **sizes)
+        core_forward(99, **arguments)
+
+
+def test_calls_of_one_cell_do_not_take_settings_or_arrays_of_another() -> None:
+    arguments = {name: forward_arguments(name, np.float32) for name in ("lstm", "gru")}
+    numbers = {name: ops.cells()[name].number for name in arguments}
+    made = {
+        kind: {name: kind(numbers[name], **{n: arguments[name][n] for n in PARTS[kind]}) for name in numbers}
+        for kind in (_core.PackedWeights, _core.RecurrentSettings)
+    }
+    rest = {n: arguments["lstm"][n] for n in PARTS[_core.RecurrentCall]}
+    weights = made[_core.PackedWeights]["lstm"]
+    with pytest.raises(ValueError, match="_core: settings are of another cell"):
+        _core.RecurrentCall(weights, made[_core.RecurrentSettings]["gru"], **rest)
+    settings = made[_core.RecurrentSettings]["lstm"]
+    with pytest.raises(ValueError, match="_core: x must have the dtype of the weights"):
+        _core.RecurrentCall(weights, settings, **{**rest, "x": rest["x"].astype(np.float64)})
+
+
+def test_core_refuses_outputs_among_the_inputs(cell: str, dtype: type) -> None:
+    arguments = forward_arguments(cell, dtype)
+    memory = np.zeros((2, 5, 7), dtype)
+    with pytest.raises(ValueError, match="_core: y, states must not share memory"):
+        core_forward(ops.cells()[cell].number, **{**arguments, "x": memory[..., :3], "y": memory[..., 3:]})
 
 
 def test_outputs_that_overlap_are_refused(cell: str, dtype: type) -> None:

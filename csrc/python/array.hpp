@@ -118,18 +118,31 @@ auto by_dtype(const py::array& array, const char* name, Body&& body) {
                        py::str(array.dtype()).cast<std::string>());
 }
 
-// Scratch memory of the calling thread, kept between calls so that a call does not pay for fresh pages.
+// The interpreter is released for work from here on: to release it costs as much as a small step of a layer.
+constexpr double kOperationsToRelease = 5e4;
+
+// `body` without the interpreter, where it is long.
+template <class Body>
+void without_interpreter(double operations, Body&& body) {
+  std::optional<py::gil_scoped_release> released;
+  if (operations > kOperationsToRelease) released.emplace();
+  body();
+}
+
+// Scratch memory of the calling thread, kept between calls so that a call does not pay for fresh pages; what
+// one large call needed is given up once small ones follow.
 template <class T>
 T* scratch(index_t count) {
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
   };
-  constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector
+  constexpr std::size_t kAlignment = 64;                // a cache line, and the widest vector
+  constexpr std::size_t kKept = std::size_t{64} << 20;  // a large layer's workspace: 64 MB
   thread_local std::unique_ptr<void, Free> memory;
   thread_local std::size_t size = 0;
   const std::size_t wanted =
       round_up(static_cast<index_t>(static_cast<std::size_t>(count) * sizeof(T)) + 1, kAlignment);
-  if (size < wanted) {
+  if (size < wanted || (size > kKept && wanted < size / 4)) {
     memory.reset();
     size = 0;
     memory.reset(std::aligned_alloc(kAlignment, wanted));

@@ -1,120 +1,137 @@
-// Recurrent layers, forward and backward, by cell index.
-#include "python/recurrent_arrays.hpp"
+// Recurrent layers, forward and backward. What a call returns is new; where it writes besides is given.
+#include "python/plain_array.hpp"
+#include "python/recurrent_call.hpp"
 
 namespace rnnfast::python {
-
 namespace {
 
-// The tape must hold the rows of the longest segment, which is the first.
-template <class T>
-index_t tape_rows(const api::RecurrentCall<T>& call) {
-  const index_t segment = call.dims.segment < call.dims.steps ? call.dims.segment : call.dims.steps;
-  index_t rows = 0;
-  for (index_t n = 0; n < call.dims.batch; ++n) {
-    const index_t length = call.lengths == nullptr ? call.dims.steps : static_cast<index_t>(call.lengths[n]);
-    rows += length < segment ? length : segment;
-  }
-  return rows;
+// Calls body(T{}) for the dtype of the call.
+template <class Body>
+auto by_call(const RecurrentCall& call, Body&& body) {
+  return by_width(call.weights->is_double, std::forward<Body>(body));
 }
 
-void forward(int cell, const py::dict& settings, index_t hidden, index_t projection, const py::array& x,
-             const Arrays& state, const Arrays& reset_state, const py::dict& options, const py::array& packed,
-             const py::array& y, const Arrays& final_state, const Arrays& states, const OptionalArray& tape,
-             const OptionalArray& checkpoints) {
-  const api::CellFacts& facts = cell_facts(cell);
-  const Settings read = read_settings(settings, facts.states);
-  by_dtype(x, "x", [&](auto zero) {
+// New arrays [N, size], one per state, whose memory goes to `to`.
+template <class T>
+py::tuple new_states(T* (&to)[api::kMostStates], const api::CellFacts& facts,
+                     const api::RecurrentDims& dims) {
+  py::tuple states(static_cast<std::size_t>(facts.states));
+  for (int s = 0; s < facts.states; ++s) {
+    py::object state = new_array<T>(std::array<index_t, 2>{dims.batch, dims.state_size(s)});
+    to[s] = data_of<T>(state.ptr());
+    PyTuple_SET_ITEM(states.ptr(), s, state.release().ptr());
+  }
+  return states;
+}
+
+template <class T>
+T* tape_memory(const RecurrentCall& call, const OptionalArray& tape) {
+  return output<T>(tape, call.tape_shape(), "tape");
+}
+
+// -> final states
+py::tuple forward(RecurrentCall& call, const py::array& y, const Arrays& states, const OptionalArray& tape,
+                  const OptionalArray& checkpoints) {
+  return by_call(call, [&](auto zero) {
     using T = decltype(zero);
-    const api::RecurrentKernels<T>& kernel = recurrent_kernels<T>(cell);
+    const api::CellFacts& facts = call.weights->facts();
+    const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     api::RecurrentForward<T> arguments{};
-    arguments.call = read_call<T>(cell, read, hidden, projection, x, state, reset_state, options, packed);
+    arguments.call = call.call<T>();
     const api::RecurrentDims& dims = arguments.call.dims;
     arguments.y = output_sequence<T>(y, {dims.batch, dims.steps, dims.outputs()}, "y");
-    fill_states(arguments.final_state, final_state, facts, dims, "final_state",
-                [&](const OptionalArray& array, index_t size) {
-                  if (!array) fail("final_state", "must be given");
-                  return output<T>(*array, std::array<index_t, 2>{dims.batch, size}, "final_state");
-                });
+    call.check_written(y, states);
     if (!states.empty()) {
       if (static_cast<int>(states.size()) != facts.states) fail("states", "has the wrong number of states");
       for (int s = 1; s < facts.states; ++s) {
         const OptionalArray& array = states[static_cast<std::size_t>(s)];
-        if (array)
-          arguments.states[s] = output_sequence<T>(*array, {dims.batch, dims.steps, hidden}, "states");
+        if (!array) continue;
+        arguments.states[s] = output_sequence<T>(*array, {dims.batch, dims.steps, dims.hidden}, "states");
+        call.check_written(*array, {});
       }
     }
-    arguments.tape =
-        output<T>(tape, std::array<index_t, 2>{tape_rows(arguments.call), kernel.tape_row(dims)}, "tape");
+    if (tape) arguments.tape = tape_memory<T>(call, tape);
     if (tape && dims.segment < dims.steps) fail("tape", "must be absent where backward recomputes it");
-    arguments.checkpoints =
-        output<T>(checkpoints, std::array<index_t, 4>{dims.segments(), facts.states - 1, dims.batch, hidden},
-                  "checkpoints");
+    if (checkpoints) {
+      const auto shape = call.checkpoints_shape();
+      if (!shape) fail("checkpoints", "must be absent where the tape is kept");
+      arguments.checkpoints = output<T>(checkpoints, *shape, "checkpoints");
+    }
+    py::tuple final_state = new_states(arguments.final_state, facts, dims);
     arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
-    py::gil_scoped_release release;
-    kernel.forward(arguments);
+    without_interpreter(call.operations(), [&] { kernel.forward(arguments); });
+    return final_state;
   });
 }
 
-void backward(int cell, const py::dict& settings, index_t hidden, index_t projection, const py::array& x,
-              const Arrays& state, const Arrays& reset_state, const py::dict& options,
-              const py::array& packed, const py::array& packed_backward, const py::array& y,
-              const py::array& tape, const OptionalArray& checkpoints, double bound, const OptionalArray& dy,
-              const Arrays& dfinal_state, const OptionalArray& dx, const Arrays& dstate,
-              const Arrays& dreset_state, const py::dict& gradients) {
-  const api::CellFacts& facts = cell_facts(cell);
-  const Settings read = read_settings(settings, facts.states);
-  by_dtype(x, "x", [&](auto zero) {
+// Gradients of the weights that there are, None for others, in the order of ops.RecurrentGradients.
+template <class T>
+py::tuple new_gradients(api::RecurrentGradients<T>& places, const PackedWeights& weights) {
+  const api::RecurrentDims dims = weights.dims();
+  const api::CellFacts& facts = weights.facts();
+  const index_t rows = facts.gates * dims.hidden;
+  const auto& unit = std::get<api::UnitWeights<const T>>(weights.unit);
+  py::tuple all(12);
+  int next = 0;
+  const auto give = [&](T*& place, bool wanted, auto... sizes) {
+    py::object array = py::none();
+    if (wanted) {
+      array = new_array<T>(std::array<index_t, sizeof...(sizes)>{sizes...});
+      place = data_of<T>(array.ptr());
+    }
+    PyTuple_SET_ITEM(all.ptr(), next++, array.release().ptr());
+  };
+  give(places.dweight_ih, true, rows, dims.inputs);
+  give(places.dweight_hh, true, rows, dims.outputs());
+  give(places.dbias_ih, weights.with_bias(), rows);
+  give(places.dbias_hh, weights.with_bias(), rows);
+  give(places.unit.weight_ch, unit.weight_ch != nullptr, facts.unit_weights * dims.hidden);
+  give(places.dweight_hr, dims.projection > 0, dims.projection, dims.hidden);
+  give(places.unit.gamma_ih, unit.gamma_ih != nullptr, rows);
+  give(places.unit.gamma_hh, unit.gamma_hh != nullptr, rows);
+  give(places.unit.gamma_c, unit.gamma_c != nullptr, dims.hidden);
+  give(places.unit.beta_c, unit.beta_c != nullptr, dims.hidden);
+  give(places.unit.gamma, unit.gamma != nullptr, rows);
+  give(places.unit.beta, unit.beta != nullptr, rows);
+  return all;
+}
+
+// -> (dstate, dreset_state or None, gradients)
+py::tuple backward(RecurrentCall& call, const py::array& y, const py::array& tape,
+                   const OptionalArray& checkpoints, double bound, const OptionalArray& dy,
+                   const Arrays& dfinal_state, const OptionalArray& dx, bool with_reset_state) {
+  return by_call(call, [&](auto zero) {
     using T = decltype(zero);
-    const api::RecurrentKernels<T>& kernel = recurrent_kernels<T>(cell);
+    const api::CellFacts& facts = call.weights->facts();
+    const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     api::RecurrentBackward<T> arguments{};
-    arguments.call = read_call<T>(cell, read, hidden, projection, x, state, reset_state, options, packed);
+    arguments.call = call.call<T>();
     const api::RecurrentDims& dims = arguments.call.dims;
-    const index_t outputs = dims.outputs(), gate_rows = facts.gates * hidden;
-    const std::array<index_t, 3> output_shape{dims.batch, dims.steps, outputs};
+    const std::array<index_t, 3> output_shape{dims.batch, dims.steps, dims.outputs()};
     arguments.y = input_sequence<T>(y, output_shape, "y");
-    arguments.packed = input<T>(
-        packed_backward, std::array<index_t, 1>{kernel.backward_packed_size(dims.inputs, hidden, projection)},
-        "packed_backward");
-    arguments.tape =
-        output<T>(tape, std::array<index_t, 2>{tape_rows(arguments.call), kernel.tape_row(dims)}, "tape");
-    arguments.checkpoints =
-        input<T>(checkpoints, std::array<index_t, 4>{dims.segments(), facts.states - 1, dims.batch, hidden},
-                 "checkpoints");
-    if (dims.segment < dims.steps && !checkpoints) fail("checkpoints", "must be given");
+    const py::array packed = call.weights->backward();
+    arguments.packed = static_cast<const T*>(packed.data());
+    arguments.tape = tape_memory<T>(call, tape);
+    const auto checkpoints_shape = call.checkpoints_shape();
+    if (checkpoints_shape) {
+      if (!checkpoints) fail("checkpoints", "must be given");
+      arguments.checkpoints = input<T>(checkpoints, *checkpoints_shape, "checkpoints");
+    }
     arguments.bound = static_cast<T>(bound);
     if (dy) arguments.dy = input_sequence<T>(*dy, output_shape, "dy");
     if (dx) arguments.dx = output_sequence<T>(*dx, {dims.batch, dims.steps, dims.inputs}, "dx");
-    const auto state_rows = [&](const OptionalArray& array, index_t size) {
-      return output<T>(array, std::array<index_t, 2>{dims.batch, size}, "dstate, dreset_state");
-    };
     fill_states(arguments.dfinal_state, dfinal_state, facts, dims, "dfinal_state",
                 [&](const OptionalArray& array, index_t size) {
                   return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dfinal_state");
                 });
-    fill_states(arguments.dstate, dstate, facts, dims, "dstate", state_rows);
-    fill_states(arguments.dreset_state, dreset_state, facts, dims, "dreset_state", state_rows);
-    for (int s = 0; s < facts.states; ++s) {
-      if (arguments.dstate[s] == nullptr) fail("dstate", "must be given");
-    }
-    const auto wanted = [&](const char* name, std::initializer_list<index_t> shape) -> T* {
-      const OptionalArray array = entry(gradients, name);
-      if (shape.size() == 1) return output<T>(array, std::array<index_t, 1>{*shape.begin()}, name);
-      return output<T>(array, std::array<index_t, 2>{shape.begin()[0], shape.begin()[1]}, name);
-    };
-    arguments.gradients = {wanted("weight_ih", {gate_rows, dims.inputs}),
-                           wanted("weight_hh", {gate_rows, outputs}),
-                           wanted("bias_ih", {gate_rows}),
-                           wanted("bias_hh", {gate_rows}),
-                           wanted("weight_hr", {projection, hidden}),
-                           unit_weights<T>(gradients, facts, dims)};
-    const api::RecurrentGradients<T>& places = arguments.gradients;
-    if (places.dweight_ih == nullptr || places.dweight_hh == nullptr ||
-        (places.dbias_ih == nullptr) != (places.dbias_hh == nullptr) ||
-        (places.dweight_hr != nullptr) != (projection > 0))
-      fail("gradients", "must be given whole");
+    py::tuple result(3);
+    result[0] = new_states(arguments.dstate, facts, dims);
+    result[1] = py::none();
+    if (with_reset_state) result[1] = new_states(arguments.dreset_state, facts, dims);
+    result[2] = new_gradients(arguments.gradients, *call.weights);
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
-    py::gil_scoped_release release;
-    kernel.backward(arguments);
+    without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
+    return result;
   });
 }
 
@@ -122,13 +139,10 @@ void backward(int cell, const py::dict& settings, index_t hidden, index_t projec
 
 void bind_recurrent(py::module_& module) {
   using py::arg;
-  module.def("recurrent_forward", &forward, arg("cell"), py::kw_only(), arg("settings"), arg("hidden"),
-             arg("projection"), arg("x"), arg("state"), arg("reset_state"), arg("options"), arg("packed"),
-             arg("y"), arg("final_state"), arg("states"), arg("tape"), arg("checkpoints"));
-  module.def("recurrent_backward", &backward, arg("cell"), py::kw_only(), arg("settings"), arg("hidden"),
-             arg("projection"), arg("x"), arg("state"), arg("reset_state"), arg("options"), arg("packed"),
-             arg("packed_backward"), arg("y"), arg("tape"), arg("checkpoints"), arg("bound"), arg("dy"),
-             arg("dfinal_state"), arg("dx"), arg("dstate"), arg("dreset_state"), arg("gradients"));
+  module.def("recurrent_forward", &forward, arg("call"), arg("y"), arg("states"), arg("tape"),
+             arg("checkpoints"));
+  module.def("recurrent_backward", &backward, arg("call"), arg("y"), arg("tape"), arg("checkpoints"),
+             arg("bound"), arg("dy"), arg("dfinal_state"), arg("dx"), arg("with_reset_state"));
 }
 
 }  // namespace rnnfast::python

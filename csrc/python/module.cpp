@@ -6,6 +6,8 @@ namespace rnnfast::python {
 void bind_backend(pybind11::module_& module);
 void bind_recurrent(pybind11::module_& module);
 void bind_recurrent_weights(pybind11::module_& module);
+void bind_recurrent_step(pybind11::module_& module);
+void bind_memory(pybind11::module_& module);
 void bind_linear(pybind11::module_& module);
 void bind_optimizer(pybind11::module_& module);
 void bind_conv1d(pybind11::module_& module);
@@ -19,6 +21,8 @@ PYBIND11_MODULE(_core, module) {
   rnnfast::python::bind_backend(module);
   rnnfast::python::bind_recurrent(module);
   rnnfast::python::bind_recurrent_weights(module);
+  rnnfast::python::bind_recurrent_step(module);
+  rnnfast::python::bind_memory(module);
   rnnfast::python::bind_linear(module);
   rnnfast::python::bind_optimizer(module);
   rnnfast::python::bind_conv1d(module);

@@ -20,21 +20,12 @@ api::LayerNorm read_layer_norm(const std::string& name) {
   fail("layer_norm", "must be none, split or joint");
 }
 
-Settings read_settings(const py::dict& settings, int states) {
-  Settings result{
-      settings["reverse"].cast<bool>(),          read_layer_norm(settings["layer_norm"].cast<std::string>()),
-      settings["segment"].cast<index_t>(),       settings["zoneout_rates"].cast<std::vector<double>>(),
-      settings["zoneout_training"].cast<bool>(), {}};
-  using Words = std::array<std::uint32_t, 4>;
-  for (const Words& words : settings["zoneout_keys"].cast<std::vector<Words>>())
-    result.zoneout_keys.push_back({{words[0], words[1]}, words[2], words[3]});
-  const std::size_t count = result.zoneout_rates.size();
-  if (count != static_cast<std::size_t>(states) || result.zoneout_keys.size() != count)
-    fail("zoneout", "must have a rate and a key for every state");
-  for (const double rate : result.zoneout_rates) {
-    if (!(rate >= 0 && rate < 1)) fail("zoneout_rates", "must be in [0, 1)");
-  }
-  return result;
+void check_options(const api::RecurrentDims& dims, const api::CellFacts& facts) {
+  if (dims.projection < 0 || (dims.projection > 0 && !facts.output_state))
+    fail("projection", "is not for this cell");
+  if ((dims.layer_norm == api::LayerNorm::kSplit && !facts.split_norm) ||
+      (dims.layer_norm == api::LayerNorm::kJoint && !facts.joint_norm))
+    fail("layer_norm", "is not for this cell");
 }
 
 }  // namespace rnnfast::python

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,48 +21,62 @@ def dropout_mask(
 ) -> None: ...
 def activation(name: str, x: _Array, y: _Array) -> None: ...
 def peak(dtype: str, repeats: int) -> float: ...
-def recurrent_pack(
-    cell: int,
-    *,
-    for_backward: bool,
-    weight_ih: _Array,
-    weight_hh: _Array,
-    bias_ih: _Array | None,
-    bias_hh: _Array | None,
-    weight_hr: _Array | None,
-) -> _Array: ...
-def recurrent_tape_row(
-    cell: int, *, dtype: str, hidden: int, projection: int, layer_norm: str, masked: bool
-) -> int: ...
+def at_cache_line(memory: _Array, shape: Sequence[int]) -> _Array: ...
+def accumulate(targets: list[_Array], sources: list[_Array]) -> None: ...
+
+class PackedWeights:
+    def __init__(
+        self,
+        cell: int,
+        *,
+        layer_norm: str,
+        weight_ih: _Array,
+        weight_hh: _Array,
+        bias_ih: _Array | None,
+        bias_hh: _Array | None,
+        weight_hr: _Array | None,
+        unit_weights: dict[str, _Array],
+    ) -> None: ...
+    def renewed(self, unit_weights: dict[str, _Array]) -> PackedWeights: ...
+    def forward(self) -> _Array: ...
+    def backward(self) -> _Array: ...
+
+class RecurrentSettings:
+    def __init__(
+        self,
+        cell: int,
+        *,
+        reverse: bool,
+        recompute: int,
+        zoneout_rates: Sequence[float],
+        zoneout_training: bool,
+        zoneout_keys: Sequence[tuple[int, int, int, int]],
+    ) -> None: ...
+
+class RecurrentCall:
+    def __init__(
+        self,
+        weights: PackedWeights,
+        settings: RecurrentSettings,
+        x: _Array,
+        state: Sequence[_Array | None],
+        reset_state: Sequence[_Array | None],
+        lengths: _Array | None,
+        resets: _Array | None,
+        hidden_mask: _Array | None,
+    ) -> None: ...
+    def tape_shape(self) -> tuple[int, int]: ...
+    def checkpoints_shape(self) -> tuple[int, int, int, int] | None: ...
+
 def recurrent_forward(
-    cell: int,
-    *,
-    settings: Mapping[str, Any],
-    hidden: int,
-    projection: int,
-    x: _Array,
-    state: Sequence[_Array | None],
-    reset_state: Sequence[_Array | None],
-    options: Mapping[str, _Array],
-    packed: _Array,
+    call: RecurrentCall,
     y: _Array,
-    final_state: Sequence[_Array],
     states: Sequence[_Array | None],
     tape: _Array | None,
     checkpoints: _Array | None,
-) -> None: ...
+) -> tuple[_Array, ...]: ...
 def recurrent_backward(
-    cell: int,
-    *,
-    settings: Mapping[str, Any],
-    hidden: int,
-    projection: int,
-    x: _Array,
-    state: Sequence[_Array | None],
-    reset_state: Sequence[_Array | None],
-    options: Mapping[str, _Array],
-    packed: _Array,
-    packed_backward: _Array,
+    call: RecurrentCall,
     y: _Array,
     tape: _Array,
     checkpoints: _Array | None,
@@ -70,14 +84,19 @@ def recurrent_backward(
     dy: _Array | None,
     dfinal_state: Sequence[_Array | None],
     dx: _Array | None,
-    dstate: Sequence[_Array],
-    dreset_state: Sequence[_Array | None],
-    gradients: Mapping[str, _Array],
-) -> None: ...
-def linear_forward(*, x: _Array, weight: _Array, bias: _Array | None, y: _Array) -> None: ...
+    with_reset_state: bool,
+) -> tuple[tuple[_Array, ...], tuple[_Array, ...] | None, tuple[Any, ...]]: ...
+def recurrent_stepper(
+    *,
+    layers: Sequence[PackedWeights],
+    zoneout_rates: Sequence[float],
+    trainable_state: bool,
+    guards: list[tuple[Any, Any]],
+) -> Callable[..., Any]: ...
+def linear_forward(x: _Array, weight: _Array, bias: _Array | None) -> _Array: ...
 def linear_backward(
-    *, x: _Array, weight: _Array, dy: _Array, dx: _Array, dweight: _Array, dbias: _Array | None
-) -> None: ...
+    x: _Array, weight: _Array, dy: _Array, with_bias: bool
+) -> tuple[_Array, _Array, _Array | None]: ...
 def sgd(
     parameter: _Array,
     gradient: _Array,

@@ -94,9 +94,11 @@ class Loss(ABC):
         self, prediction: Array, target: Array, mask: Array | None, *, gradient: bool
     ) -> tuple[float, Array]:
         name = type(self).__name__
-        check_array(name, "prediction", prediction)
-        check_array(name, "target", target)
-        xp = array_namespace(prediction)
+        plain = type(prediction) is np.ndarray and type(target) is np.ndarray  # the common case, in few words
+        if not plain:
+            check_array(name, "prediction", prediction)
+            check_array(name, "target", target)
+        xp = np if plain else array_namespace(prediction)
         if prediction.dtype.char not in "fd":
             raise TypeError(f"{name}: prediction must be float32 or float64, got {prediction.dtype}")
         target = self._prepared(prediction, target)
@@ -112,7 +114,8 @@ class Loss(ABC):
         count *= terms.size // target.size
         if gradient:
             slopes *= 1.0 / count
-        return float(terms.sum(dtype=np.float64)) / count, slopes
+        total = np.add.reduce(terms, axis=None, dtype=np.float64) if plain else terms.sum(dtype=np.float64)
+        return float(total) / count, slopes
 
     def _prepared(self, prediction: Array, target: Array) -> Array:
         return float_target(type(self).__name__, prediction, target, prediction.shape)

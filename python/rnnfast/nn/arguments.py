@@ -36,6 +36,15 @@ def check_array(
         TypeError: not an array, or another dtype.
         ValueError: another shape.
     """
+    if type(value) is np.ndarray and value.dtype == dtype:  # the common case, in few words
+        shape = value.shape
+        front = len(shape) - len(sizes)
+        if front == 0 or (front > 0 and axes[0] == "..."):
+            for size, got in zip(sizes, shape[front:], strict=True):
+                if size is not None and size != got:
+                    break
+            else:
+                return value
     if not isinstance(value, np.ndarray):
         raise TypeError(
             f"{operation}: {argument} must be a NumPy array of dtype {np.dtype(dtype)}, "

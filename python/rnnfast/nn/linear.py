@@ -91,7 +91,8 @@ class Linear(Module):
         check_array("Linear.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=sizes)
         self._close(tape)
         dx, dweight, dbias = ops.linear_backward(x, dy, weight, self.bias is not None)
-        self.weight.grad_value += dweight
-        if self.bias is not None:
-            self.bias.grad_value += dbias
+        if self.bias is None or dbias is None:
+            ops.accumulate([self.weight.grad_value], [dweight])
+        else:
+            ops.accumulate([self.weight.grad_value, self.bias.grad_value], [dweight, dbias])
         return dx

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .description import described
-from .parameter import Array, Parameter, ParameterBuffer
+from .parameter import Array, Parameter, ParameterBuffer, zero_gradients
 from .streaming import Streaming
 
 
@@ -179,21 +179,27 @@ class Module(Streaming):
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in the order of definition."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return list(self._gather({}).values())
+
+    def _gather(self, found: dict[int, Parameter]) -> dict[int, Parameter]:
+        for _, value in self._named_members():
+            if isinstance(value, Parameter):
+                found[id(value)] = value
+            elif isinstance(value, Module):
+                value._gather(found)
+        return found
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
-        for parameter in self.parameters():
-            parameter.grad_value.fill(0)
+        zero_gradients(self.parameters())
 
     def flatten(self) -> ParameterBuffer:
         """Lay all parameters, and all gradients, into one flat buffer each; the parameters become windows on
         it.
 
         Does nothing where they lie so already. Arrays taken from `Parameter.data` before the move keep the
-        old memory. Whoever writes into the buffer's `data` must raise its version afterwards
-        (``buffer.version += 1``, as optimizers do): layers keep packed copies of their weights and go on
-        computing with the old values until it changes.
+        old memory. Whoever writes into the buffer's `data` must raise its version afterwards, as optimizers
+        do (``buffer.version += 1``): layers keep packed copies of their weights and use these until then.
 
         Returns:
             The buffer: `data` and `grad` of shape (number of parameters,), in the order of `parameters()`.

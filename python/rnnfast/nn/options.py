@@ -8,6 +8,7 @@ here: what only one named class has (activation, reset, peephole, coupled, forge
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ class Options:
                 f"got {self.layer_norm!r}"
             )
 
-    @property
+    @cached_property
     def stochastic(self) -> bool:
         """Whether training draws random numbers."""
         return any(getattr(self, name) > 0 for name in _RATES) or any(rate > 0 for rate in self.zoneout)

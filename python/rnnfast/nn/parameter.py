@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class Parameter:
     @property
     def data(self) -> Array:
         """The values, writable in place; assignment copies in."""
-        self._changed()
+        self.changed()
         exposure = self._exposure() if self._exposure is not None else None
         if exposure is None:
             exposure = self.buffer.expose(self.value)
@@ -149,9 +150,10 @@ class Parameter:
     @data.setter
     def data(self, values: Any) -> None:
         self.value[...] = _values_like(self, values, "data")
-        self._changed()
+        self.changed()
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """The values may have changed, or another parameter has come in this one's place."""
         self._changes += 1
         self.buffer.touch()
 
@@ -195,6 +197,18 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
+
+def zero_gradients(parameters: Sequence[Parameter]) -> None:
+    """Set all gradients to zero: at once where the parameters are all that lives in one buffer."""
+    if parameters:
+        buffer = parameters[0].buffer
+        sizes = [p.grad_value.size for p in parameters if p.buffer is buffer]
+        if len(sizes) == len(parameters) and sum(sizes) == buffer.grad.size:
+            buffer.grad.fill(0)
+            return
+    for parameter in parameters:
+        parameter.grad_value.fill(0)
 
 
 def _values_like(parameter: Parameter, values: Any, attribute: str) -> Array:

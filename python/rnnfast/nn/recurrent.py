@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .arguments import check_array, check_size
+from .arguments import check_size
 from .masks import CallMasks
 from .module import Module, RandomCounter, Tape
 from .options import Options
-from .parameter import Array
+from .parameter import Array, Parameter
 from .stack import Kept, Stack
 from .states import SequenceLayout, State, StateLayout, check_lengths
+from .stepping import Stepper
 from .weights import DirectionWeights, make_parameters
 
 
@@ -118,10 +119,21 @@ class Recurrent(Module):
             layer, direction = divmod(k, self.num_directions)
             inputs = self.input_size if layer == 0 else self.output_size
             parameters = make_parameters(self.cell, self.options, inputs, self.hidden_size, random)
+            suffix = f"_l{layer}" + ("_reverse" if direction else "")
             for parameter_name, parameter in parameters.items():
-                setattr(self, f"{parameter_name}_l{layer}" + ("_reverse" if direction else ""), parameter)
-            self._weights.append(DirectionWeights(cell, self.options.layer_norm, parameters))
-        self._stack = Stack(self._weights, self.options, self.input_size, self.state_sizes, self._layout)
+                setattr(self, parameter_name + suffix, parameter)
+            self._weights.append(DirectionWeights(cell, self.options.layer_norm, parameters, suffix))
+        self._stack = Stack(
+            self._weights, self.options, self.input_size, self.state_sizes, self._layout, self._states
+        )
+        self._stepper = Stepper(self._stack)
+        self.flatten()  # one buffer: whether any parameter has changed is one question
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            for own in vars(self).get("_weights", ()):
+                own.replace(name, value)
+        super().__setattr__(name, value)
 
     def init_state(self, batch_size: int) -> State:
         """The zero state, or the trainable one where the layer has it; a copy.
@@ -133,9 +145,7 @@ class Recurrent(Module):
             h of shape (L*D, N, H), or (L*D, N, P); for a cell of several states a tuple: LSTM (h, c).
         """
         batch = check_size(f"{type(self).__name__}.init_state", "batch_size", batch_size, minimum=0)
-        if not self.options.trainable_state:
-            return self._states.zeros(batch)
-        return self._states.stack([own.initial_state(batch) or () for own in self._weights])
+        return self._stack.initial_state(batch)
 
     def __call__(
         self,
@@ -261,23 +271,11 @@ class Recurrent(Module):
         Raises:
             ValueError: if the layer is bidirectional or a shape is wrong.
         """
-        operation = f"{type(self).__name__}.step"
-        if self.num_directions == 2:
-            raise ValueError(
-                f"{operation}: bidirectional must be False, as one direction starts at the end, got True"
-            )
-        check_array(
-            operation, "x_t", x_t, dtype=self.dtype, axes=("N", "input_size"), sizes=(None, self.input_size)
-        )
-        parts = self._states.split(operation, "state", state, len(x_t), -1)
-        y, finals = self._stack.step(
-            x_t,
-            None if state is None else parts,
-            self._layout.check_resets(operation, resets, (len(x_t),)),
-            CallMasks(self.options, self.counter, training=False),
-        )
-        # A copy: whoever changes y_t must not change the state.
-        return y.copy(), self._states.stack(finals)
+        if resets is None:
+            result = self._stepper.run(x_t, state)
+            if result is not None:
+                return result  # type: ignore[no-any-return]
+        return self._stepper.checked(f"{type(self).__name__}.step", x_t, state, resets)
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """The initial state, each of its arrays by name."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import ops
 from .masks import CallMasks
 from .options import Options
 from .parameter import Array
-from .states import SequenceLayout
-from .weights import DirectionWeights, Versions
+from .states import SequenceLayout, State, StateLayout
+from .versioned import Mark
+from .weights import DirectionWeights
 
 States = tuple[Array, ...]
 
@@ -29,7 +28,7 @@ class Kept(NamedTuple):
     tapes: list[Any]
     input_masks: list[Array | None]
     weight_masks: list[Array | None]
-    versions: list[Versions]
+    marks: list[Mark]  # from which on the weights are those of the forward pass
     started: bool  # whether the sequences started from the layers' own initial states
 
 
@@ -43,6 +42,7 @@ class Stack:
         input_size: I, of the first layer.
         state_sizes: units of each state of one direction.
         layout: axes of sequences.
+        states: layout of the state.
     """
 
     weights: list[DirectionWeights]
@@ -50,12 +50,21 @@ class Stack:
     input_size: int
     state_sizes: tuple[int, ...]
     layout: SequenceLayout
+    states: StateLayout
+
+    def initial_state(self, batch: int) -> State:
+        """The zero state, or the trainable one where the layers have it; a copy."""
+        if not self.options.trainable_state:
+            return self.states.zeros(batch)
+        return self.states.stack([own.initial_state(batch) or () for own in self.weights])
 
     @property
     def _directions(self) -> int:
         return 2 if self.options.bidirectional else 1
 
     def _part(self, y: Array, direction: int) -> Array:
+        if self._directions == 1:
+            return y
         size = self.state_sizes[0]
         return y[:, :, direction * size : (direction + 1) * size]
 
@@ -91,32 +100,36 @@ class Stack:
         every: list[States] = []
         inputs = x
         sizes: tuple[int, ...] = (self.input_size,)
+        directions, training = self._directions, masks.training
+        others: tuple[Array, ...] = ()
         for k, own in enumerate(self.weights):
-            layer, direction = divmod(k, self._directions)
+            layer, direction = divmod(k, directions)
             if direction == 0:
-                mask = masks.of_input(layer, batch, steps, sizes, self.layout)
-                kept.input_masks.append(mask)
-                if mask is not None:
-                    inputs = inputs * mask
-                sizes = self.state_sizes[:1] * self._directions
+                factors = masks.of_input(layer, batch, steps, sizes, self.layout)
+                kept.input_masks.append(factors)
+                if factors is not None:
+                    inputs = inputs * factors
+                sizes = self.state_sizes[:1] * directions
                 y = self.layout.empty(batch, steps, sum(sizes))
-            others = [self.layout.empty(batch, steps, n) for n in self.state_sizes[1:] if return_states]
-            kept.weight_masks.append(masks.of_weight(layer, direction, own.parameters["weight_hh"].shape))
-            versions, weights = own.packed(kept.weight_masks[k])
-            kept.versions.append(versions)
+            if return_states:
+                others = tuple(self.layout.empty(batch, steps, n) for n in self.state_sizes[1:])
+            weight_mask = masks.of_weight(layer, direction, own.parameters["weight_hh"].shape)
+            kept.weight_masks.append(weight_mask)
+            mark, weights = own.packed(weight_mask)
+            kept.marks.append(mark)
             _, final, tape = ops.recurrent_forward(
                 weights,
                 inputs,
                 own.initial_state(batch) if initial is None else initial[k],
                 reverse=direction == 1,
-                training=masks.training,
+                training=training,
                 lengths=lengths,
                 resets=resets,
                 reset_state=None if resets is None else own.reset_state(),
                 hidden_mask=masks.of_hidden(layer, direction, batch, sizes[0]),
                 zoneout=masks.zoneout(layer, direction),
                 recompute=self.options.recompute,
-                states_out=tuple(others) or None,
+                states_out=others or None,
                 out=self._part(y, direction),
                 memory=own.memory,
                 name=operation,
@@ -126,14 +139,14 @@ class Stack:
             if return_states:
                 h = self._part(y, direction)
                 every.append((h.copy() if len(self.weights) == 1 else h, *others))  # y is the caller's
-            if direction == self._directions - 1:
+            if direction == directions - 1:
                 inputs = y
         return inputs, finals, every, kept
 
     def check_unchanged(self, operation: str, kept: Kept) -> None:
         """RuntimeError unless the weights are those of the forward pass."""
         for k, own in enumerate(self.weights):
-            own.check_unchanged(operation, kept.versions[k], kept.tapes[k].weights, kept.weight_masks[k])
+            own.check_unchanged(operation, kept.marks[k], kept.tapes[k].weights, kept.weight_masks[k])
 
     def backward(
         self,
@@ -170,20 +183,3 @@ class Stack:
                 dx = dx * mask
         assert dx is not None  # there is a layer
         return dx, outgoing
-
-    def step(
-        self, x_t: Array, states: list[States] | None, resets: Array | None, masks: CallMasks
-    ) -> tuple[Array, list[States]]:
-        """One step of one direction, arguments as in `forward` but without T: (y_t, states)."""
-        y, finals = x_t, []
-        for layer, own in enumerate(self.weights):
-            start = own.initial_state(len(x_t))
-            if states is not None and resets is not None:
-                fresh = start or (self.options.dtype.type(0),) * len(states[layer])
-                pairs = zip(fresh, states[layer], strict=True)
-                start = tuple(np.where(resets[:, None], new, old) for new, old in pairs)
-            elif states is not None:
-                start = states[layer]
-            finals.append(ops.recurrent_step(own.packed()[1], y, start, zoneout=masks.zoneout(layer, 0)))
-            y = finals[-1][0]
-        return y, finals

@@ -91,7 +91,9 @@ class StateLayout:
         """Put the tuples of all layers and directions together again; the arrays must be nobody else's."""
         if len(states) == 1:
             return self.public([part[None] for part in states[0]])
-        return self.public([np.stack(parts) for parts in zip(*states, strict=True)])
+        front = len(states), len(states[0][0])
+        joined = [np.concatenate(parts) for parts in zip(*states, strict=True)]
+        return self.public([array.reshape(*front, *array.shape[1:]) for array in joined])
 
     def named(self, layer: str, state: State, directions: int) -> dict[str, Array]:
         """The arrays of a state by name, for a stream of blocks.
@@ -104,13 +106,16 @@ class StateLayout:
                 f"{layer}.stream_state: bidirectional must be False, as one direction starts at the end of "
                 f"the sequence, got True"
             )
-        return dict(zip(self.names, (state,) if len(self.names) == 1 else state, strict=True))
+        return dict(zip(self.names, self.arrays(state), strict=True))
 
     def overwrite(self, named: dict[str, Array], state: State) -> None:
         """Copy a state into arrays from `named`."""
-        parts = (state,) if len(self.names) == 1 else state
-        for name, part in zip(self.names, parts, strict=True):
+        for name, part in zip(self.names, self.arrays(state), strict=True):
             named[name][...] = part
+
+    def arrays(self, state: State) -> Sequence[Array]:
+        """The arrays of a state as callers see them, in a sequence even where there is one."""
+        return (state,) if len(self.names) == 1 else state
 
     def public(self, arrays: Sequence[Array]) -> State:
         """One array per state as callers see them: the array itself where there is one, else a tuple."""

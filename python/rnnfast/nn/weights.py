@@ -9,6 +9,7 @@ plain cell from the zero state — their gradients are not zero, they grow as th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from .. import init, ops
 from ..ops.weights import UNIT_WEIGHTS
 from .options import Options
 from .parameter import Array, Parameter
+from .versioned import Mark, Versioned
 
 _INITIAL = "initial_"
 
@@ -63,9 +65,6 @@ def make_parameters(
     return {name: Parameter(array) for name, array in arrays.items()}
 
 
-Versions = tuple[int, ...]  # of the parameters of one direction
-
-
 class DirectionWeights:
     """Parameters of one direction of one layer.
 
@@ -73,52 +72,85 @@ class DirectionWeights:
         cell: name of the cell.
         layer_norm: None, "split" or "joint".
         parameters: as from `make_parameters`.
+        suffix: what the layer appends to their names: "_l0", "_l0_reverse", ….
     """
 
-    def __init__(self, cell: str, layer_norm: str | None, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(
+        self, cell: str, layer_norm: str | None, parameters: Mapping[str, Parameter], suffix: str
+    ) -> None:
         self.cell = cell
         self.layer_norm = layer_norm
+        self.suffix = suffix
         self.parameters = {name: p for name, p in parameters.items() if not name.startswith(_INITIAL)}
         # One per state where the initial state is trainable, else none.
         self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
-        # One attribute, replaced as a whole: another thread sees versions and weights that belong together.
-        self._published: tuple[Versions, ops.RecurrentWeights] | None = None
+        self._unit_names = [name for name in self.parameters if name in UNIT_WEIGHTS]
+        self._gradient_names = [f"d{name}" for name in self.parameters]
+        self.generation = 0  # grows when a parameter is put in another's place
+        self._packed: Versioned[ops.RecurrentWeights] = Versioned()
+        # Arrays that were checked, and their weights; they serve for as long as the parameters live there.
+        self._checked: tuple[list[Array], ops.RecurrentWeights] | None = None
         self.memory = ops.TapeMemory()
 
-    def packed(self, mask: Array | None = None) -> tuple[Versions, ops.RecurrentWeights]:
-        """The weights for ``ops``, and the versions of the parameters that they hold.
+    def replace(self, name: str, parameter: Parameter) -> None:
+        """Take a parameter in the place of the one of that name, if it is of this direction.
+
+        Raises:
+            ValueError: if it has another shape or dtype.
+        """
+        own = name.removesuffix(self.suffix)
+        state = own.removeprefix(_INITIAL)
+        if own == name or (own not in self.parameters and state == own):
+            return
+        before = self.parameters.get(own)
+        place = -1
+        if before is None:
+            place = ops.cells()[self.cell].states.index(state)
+            before = self.initial[place]
+        if parameter.shape != before.shape or parameter.dtype != before.dtype:
+            raise ValueError(
+                f"{name}: must have shape {before.shape} and dtype {before.dtype} as the parameter in whose "
+                f"place it comes, got {parameter.shape} and {parameter.dtype}"
+            )
+        if place >= 0:
+            self.initial = (*self.initial[:place], parameter, *self.initial[place + 1 :])
+        else:
+            self.parameters = {**self.parameters, own: parameter}
+        self.generation += 1
+        before.changed()  # for whoever trusts in a mark or a stamp
+
+    def packed(self, mask: Array | None = None) -> tuple[Mark, ops.RecurrentWeights]:
+        """The weights for ``ops``, and the mark from which on they hold.
 
         Args:
             mask: what weight_hh is multiplied by, for this call alone; without it the weights are packed at
                 most once per version of the parameters.
         """
-        published = self._published
-        if mask is None and published is not None and self._unchanged_since(published[0]):
-            return published
-        # The versions are read first: a change while packing is then seen the next time. Weights that were
-        # published stay as they are, as other threads and open tapes use them.
-        versions = tuple(parameter.version for parameter in self.parameters.values())
-        packed = versions, self._pack(mask)
         if mask is None:
-            self._published = packed
-        return packed
-
-    def _unchanged_since(self, versions: Versions) -> bool:
-        parameters = self.parameters.values()
-        return all(parameter.unchanged_since(v) for parameter, v in zip(parameters, versions, strict=True))
-
-    def _pack(self, mask: Array | None) -> ops.RecurrentWeights:
+            # Weights that were handed out stay as they are, as other threads and open tapes use them.
+            return self._packed.marked(self.generation, self.parameters.values, self._pack)
+        mark = Mark(self.parameters.values())
         arrays = {name: parameter.value for name, parameter in self.parameters.items()}
-        if mask is not None:
-            arrays["weight_hh"] = arrays["weight_hh"] * mask
-        # Kernels read these as they are, from no packed form: copies, which later changes do not touch.
-        arrays |= {name: array.copy() for name, array in arrays.items() if name in UNIT_WEIGHTS}
-        weights = ops.RecurrentWeights(self.cell, layer_norm=self.layer_norm, **arrays)
-        weights.packed(False)
-        return weights
+        arrays["weight_hh"] = arrays["weight_hh"] * mask
+        return mark, ops.RecurrentWeights(
+            self.cell, layer_norm=self.layer_norm, **(arrays | self._unit_weights())
+        )
+
+    def _pack(self) -> ops.RecurrentWeights:
+        arrays = [parameter.value for parameter in self.parameters.values()]
+        checked = self._checked
+        if checked is None or not all(map(operator.is_, arrays, checked[0])):
+            named = dict(zip(self.parameters, arrays, strict=True))
+            checked = arrays, ops.RecurrentWeights(self.cell, layer_norm=self.layer_norm, **named)
+            self._checked = checked
+        return checked[1].renewed(self._unit_weights())
+
+    def _unit_weights(self) -> dict[str, Array]:
+        """Kernels read these as they are, from no packed form: copies, which later changes do not touch."""
+        return {name: self.parameters[name].value.copy() for name in self._unit_names}
 
     def check_unchanged(
-        self, operation: str, versions: Versions, used: ops.RecurrentWeights, mask: Array | None
+        self, operation: str, mark: Mark, used: ops.RecurrentWeights, mask: Array | None
     ) -> None:
         """Whether the parameters still have the values of a forward call.
 
@@ -126,23 +158,17 @@ class DirectionWeights:
 
         Args:
             operation: who asks, for errors.
-            versions: from `packed`, for the forward call.
+            mark: from `packed`, for the forward call.
             used: the weights of the forward call.
             mask: of weight_hh in it.
 
         Raises:
             RuntimeError: if they have changed.
         """
-        if self._unchanged_since(versions):
-            return
-        _, weights = self.packed(mask)
-        if not (
+        _, weights = self.packed(mask) if mask is None or not mark.holds() else (mark, used)
+        if weights is not used and not (
             _same_bits(weights.packed(False), used.packed(False))
-            and all(
-                _same_bits(getattr(weights, name), getattr(used, name))
-                for name in self.parameters
-                if name in UNIT_WEIGHTS
-            )
+            and all(_same_bits(getattr(weights, name), getattr(used, name)) for name in self._unit_names)
         ):
             raise RuntimeError(
                 f"{operation}: tape must come from the present weights, but the weights have changed since "
@@ -167,11 +193,10 @@ class DirectionWeights:
             mask: of weight_hh in the forward call.
             started: whether the sequences started from the layer's own initial state.
         """
-        for name, parameter in self.parameters.items():
-            gradient = getattr(gradients, f"d{name}")
-            if mask is not None and name == "weight_hh":
-                gradient *= mask
-            parameter.grad_value += gradient
+        found = [getattr(gradients, name) for name in self._gradient_names]
+        if mask is not None:
+            gradients.dweight_hh[...] *= mask
+        ops.accumulate([parameter.grad_value for parameter in self.parameters.values()], found)
         for state, parameter in enumerate(self.initial):
             if started:
                 parameter.grad_value += gradients.dstate[state].sum(axis=0)
@@ -179,7 +204,7 @@ class DirectionWeights:
                 parameter.grad_value += gradients.dreset_state[state].sum(axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_published": None}
+        return vars(self) | {"_checked": None}
 
 
 def _same_bits(a: Array, b: Array) -> bool:

@@ -13,11 +13,12 @@ from .cells import CellInfo, cells
 from .conv1d import Conv1dWeights, conv1d_backward, conv1d_block, conv1d_forward
 from .elementwise import activation, dropout_mask, fma_operations
 from .linear import linear_backward, linear_forward
-from .memory import TapeMemory
+from .memory import TapeMemory, accumulate
 from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
-from .recurrent import recurrent_backward, recurrent_forward, recurrent_step
+from .recurrent import recurrent_backward, recurrent_forward
 from .rows import embedding_backward, embedding_forward, layer_norm_backward, layer_norm_forward
+from .step import Step, recurrent_step, recurrent_stepper
 from .tape import RecurrentGradients, RecurrentTape
 from .wavenet import WaveNetTape, wavenet_backward, wavenet_block, wavenet_forward
 from .wavenet_weights import WaveNetWeights
@@ -29,10 +30,12 @@ __all__ = [
     "RecurrentGradients",
     "RecurrentTape",
     "RecurrentWeights",
+    "Step",
     "TapeMemory",
     "WaveNetTape",
     "WaveNetWeights",
     "Zoneout",
+    "accumulate",
     "activation",
     "adam",
     "batched_product",
@@ -54,6 +57,7 @@ __all__ = [
     "recurrent_backward",
     "recurrent_forward",
     "recurrent_step",
+    "recurrent_stepper",
     "rmsprop",
     "sgd",
     "softmax_backward",

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import _core
+
 Array = np.ndarray[Any, np.dtype[Any]]
 States = Sequence[Array | None]
 
@@ -95,8 +97,7 @@ def contiguous(array: Array) -> Array:
 
 def at_cache_line(memory: Array, shape: tuple[int, ...]) -> Array:
     """The first array of this shape within flat memory that begins at a cache line."""
-    first = -memory.ctypes.data % CACHE_LINE // memory.itemsize
-    return memory[first : first + math.prod(shape)].reshape(shape)
+    return _core.at_cache_line(memory, shape)
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

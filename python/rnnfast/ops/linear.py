@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from rnnfast import _core
 
 from .arrays import Array, check_array, check_float, contiguous, shape_of
@@ -13,35 +9,25 @@ from .arrays import Array, check_array, check_float, contiguous, shape_of
 
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """y = x Wᵀ + b over the last axis: x ``[..., I]``, weight ``[O, I]``, bias ``[O]`` -> y ``[..., O]``."""
-    outputs, inputs = shape_of("linear_forward", "weight", weight, 2)
-    check_float("linear_forward", "weight", weight)
-    check_array("linear_forward", "x", x, (*x.shape[:-1], inputs), weight.dtype)
-    if bias is not None:
-        check_array("linear_forward", "bias", bias, (outputs,), weight.dtype)
-        bias = contiguous(bias)
-    rows = contiguous(x).reshape(math.prod(x.shape[:-1]), inputs)
-    y = np.empty((*x.shape[:-1], outputs), weight.dtype)
-    flat = y.reshape(rows.shape[0], outputs)
-    _core.linear_forward(x=rows, weight=contiguous(weight), bias=bias, y=flat)
-    return y
+    try:
+        return _core.linear_forward(x, weight, bias)
+    except (TypeError, ValueError):  # told in better words, or put right by a copy
+        outputs, inputs = shape_of("linear_forward", "weight", weight, 2)
+        check_float("linear_forward", "weight", weight)
+        check_array("linear_forward", "x", x, (*x.shape[:-1], inputs), weight.dtype)
+        if bias is not None:
+            check_array("linear_forward", "bias", bias, (outputs,), weight.dtype)
+            bias = contiguous(bias)
+        return _core.linear_forward(contiguous(x), contiguous(weight), bias)
 
 
 def linear_backward(x: Array, dy: Array, weight: Array, bias: bool) -> tuple[Array, Array, Array | None]:
     """Gradients (dx, dweight, dbias) of `linear_forward`; dbias is None without bias."""
-    outputs, inputs = shape_of("linear_backward", "weight", weight, 2)
-    check_float("linear_backward", "weight", weight)
-    check_array("linear_backward", "x", x, (*x.shape[:-1], inputs), weight.dtype)
-    check_array("linear_backward", "dy", dy, (*x.shape[:-1], outputs), weight.dtype)
-    count = math.prod(x.shape[:-1])
-    dx = np.empty(x.shape, weight.dtype)
-    dweight = np.empty(weight.shape, weight.dtype)
-    dbias = np.empty(outputs, weight.dtype) if bias else None
-    _core.linear_backward(
-        x=contiguous(x).reshape(count, inputs),
-        weight=contiguous(weight),
-        dy=contiguous(dy).reshape(count, outputs),
-        dx=dx.reshape(count, inputs),
-        dweight=dweight,
-        dbias=dbias,
-    )
-    return dx, dweight, dbias
+    try:
+        return _core.linear_backward(x, weight, dy, bias)
+    except (TypeError, ValueError):
+        outputs, inputs = shape_of("linear_backward", "weight", weight, 2)
+        check_float("linear_backward", "weight", weight)
+        check_array("linear_backward", "x", x, (*x.shape[:-1], inputs), weight.dtype)
+        check_array("linear_backward", "dy", dy, (*x.shape[:-1], outputs), weight.dtype)
+        return _core.linear_backward(contiguous(x), contiguous(weight), contiguous(dy), bias)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import _core
+
 from .arrays import CACHE_LINE, Array, at_cache_line, empty
 
 
@@ -45,3 +47,13 @@ class TapeMemory:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_spare": []}
+
+
+def accumulate(targets: list[Array], sources: list[Array]) -> None:
+    """target += source for arrays that are alike, pair by pair, in one call.
+
+    Args:
+        targets: contiguous, changed in place.
+        sources: contiguous, of the same shapes and dtypes.
+    """
+    _core.accumulate(targets, sources)

@@ -25,17 +25,20 @@ def sgd(
     Args:
         data: p, float32 or float64, contiguous; changed in place, like velocity. velocity: zeros at first.
     """
-    _check_flat("sgd", data, grad=grad, velocity=velocity)
-    _core.sgd(
-        data,
-        grad,
-        velocity,
-        rate=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        gradient_scale=grad_scale,
-        nesterov=nesterov,
-    )
+    try:
+        _core.sgd(
+            data,
+            grad,
+            velocity,
+            rate=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            gradient_scale=grad_scale,
+            nesterov=nesterov,
+        )
+    except (TypeError, ValueError):  # told in better words
+        _check_flat("sgd", data, grad=grad, velocity=velocity)
+        raise
 
 
 def rmsprop(
@@ -52,19 +55,22 @@ def rmsprop(
     grad_scale: float = 1.0,
 ) -> None:
     """s ← alpha s + (1 − alpha) g²; u = g / (√s + eps); p ← p − lr u, or v ← momentum v + u; p ← p − lr v."""
-    _check_flat("rmsprop", data, grad=grad, square_average=square_average, velocity=velocity)
-    _core.rmsprop(
-        data,
-        grad,
-        square_average,
-        velocity,
-        rate=lr,
-        decay=alpha,
-        epsilon=eps,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        gradient_scale=grad_scale,
-    )
+    try:
+        _core.rmsprop(
+            data,
+            grad,
+            square_average,
+            velocity,
+            rate=lr,
+            decay=alpha,
+            epsilon=eps,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            gradient_scale=grad_scale,
+        )
+    except (TypeError, ValueError):  # told in better words
+        _check_flat("rmsprop", data, grad=grad, square_average=square_average, velocity=velocity)
+        raise
 
 
 def adam(
@@ -86,30 +92,36 @@ def adam(
 
     With ``decoupled`` (AdamW) the decay leaves g alone and p first shrinks by lr · weight_decay.
     """
-    _check_flat("adam", data, grad=grad, first_moment=first_moment, second_moment=second_moment)
     if step < 1:
         raise ValueError(f"adam: step must count from 1, got {step}")
-    _core.adam(
-        data,
-        grad,
-        first_moment,
-        second_moment,
-        rate=lr,
-        beta1=beta1,
-        beta2=beta2,
-        epsilon=eps,
-        weight_decay=weight_decay,
-        gradient_scale=grad_scale,
-        first_scale=lr / (1 - beta1**step),
-        second_scale=1 / math.sqrt(1 - beta2**step),
-        decoupled=decoupled,
-    )
+    try:
+        _core.adam(
+            data,
+            grad,
+            first_moment,
+            second_moment,
+            rate=lr,
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=eps,
+            weight_decay=weight_decay,
+            gradient_scale=grad_scale,
+            first_scale=lr / (1 - beta1**step),
+            second_scale=1 / math.sqrt(1 - beta2**step),
+            decoupled=decoupled,
+        )
+    except (TypeError, ValueError):  # told in better words
+        _check_flat("adam", data, grad=grad, first_moment=first_moment, second_moment=second_moment)
+        raise
 
 
 def global_norm(flat: Array) -> float:
     """√Σ vᵢ² of a contiguous array, summed in float64."""
-    check_float("global_norm", "flat", flat)
-    return math.sqrt(_core.sum_of_squares(contiguous(flat).reshape(-1)))
+    try:
+        return math.sqrt(_core.sum_of_squares(flat))
+    except (TypeError, ValueError):
+        check_float("global_norm", "flat", flat)
+        return math.sqrt(_core.sum_of_squares(contiguous(flat).reshape(-1)))
 
 
 def _check_flat(where: str, data: Array, **others: Array | None) -> None:

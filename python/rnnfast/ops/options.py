@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
+from rnnfast import _core
+
 from .arrays import Array, check_array, contiguous
+from .cells import CellInfo
 from .elementwise import mask_key
-from .weights import UNIT_WEIGHTS, RecurrentWeights
+from .weights import RecurrentWeights
 
 
 class Zoneout(NamedTuple):
@@ -35,7 +39,7 @@ class Zoneout(NamedTuple):
     direction: int = 0
 
 
-def call_options(
+def check_options(
     name: str,
     weights: RecurrentWeights,
     batch: int,
@@ -43,32 +47,28 @@ def call_options(
     lengths: Array | None,
     resets: Array | None,
     hidden_mask: Array | None,
-) -> dict[str, Array]:
-    """The arrays of a call that are there, checked."""
-    options = {key: array for key in UNIT_WEIGHTS if (array := getattr(weights, key)) is not None}
+) -> tuple[Array | None, Array | None, Array | None]:
+    """The three arrays, checked."""
     if lengths is not None:
         check_array(name, "lengths", lengths, (batch,), np.dtype(np.int64))
         if batch and not (lengths.min() >= 0 and lengths.max() <= steps):
             raise ValueError(f"{name}: lengths must be in 0..T={steps}, got {lengths.min()}..{lengths.max()}")
-        options["lengths"] = contiguous(lengths)
+        lengths = contiguous(lengths)
     if resets is not None:
         check_array(name, "resets", resets, (batch, steps), np.dtype(np.bool_))
-        options["resets"] = resets
     if hidden_mask is not None:
-        check_array(name, "hidden_mask", hidden_mask, (batch, weights.output_size), weights.weight_ih.dtype)
-        options["hidden_mask"] = contiguous(hidden_mask)
-    return options
+        check_array(name, "hidden_mask", hidden_mask, (batch, weights.output_size), weights.dtype)
+        hidden_mask = contiguous(hidden_mask)
+    return lengths, resets, hidden_mask
 
 
-def zoneout_settings(
-    name: str, zoneout: Zoneout | None, states: tuple[str, ...], training: bool
-) -> dict[str, Any]:
+def settings(
+    name: str, info: CellInfo, zoneout: Zoneout | None, reverse: bool, training: bool, recompute: int
+) -> _core.RecurrentSettings:
+    """What a call is told besides its arrays."""
     if zoneout is None:
-        return {
-            "zoneout_rates": (0.0,) * len(states),
-            "zoneout_training": False,
-            "zoneout_keys": ((0, 0, 0, 0),) * len(states),
-        }
+        return _plain_settings(info.number, len(info.states), bool(reverse), max(0, recompute))
+    states = info.states
     if len(zoneout.rates) != len(states) or not all(0 <= rate < 1 for rate in zoneout.rates):
         raise ValueError(
             f"{name}: zoneout.rates must have {len(states)} values in [0, 1), ({', '.join(states)}), "
@@ -78,8 +78,26 @@ def zoneout_settings(
         raise ValueError(
             f"{name}: zoneout.training must be True with training=True, as the expectation has no tape"
         )
-    keys = tuple(
-        mask_key(name, zoneout.seed, zoneout.call, zoneout.layer, zoneout.direction, f"zoneout_{state}")
-        for state in states
+    return _core.RecurrentSettings(
+        info.number,
+        reverse=bool(reverse),
+        recompute=max(0, recompute),
+        zoneout_rates=zoneout.rates,
+        zoneout_training=zoneout.training,
+        zoneout_keys=[
+            mask_key(name, zoneout.seed, zoneout.call, zoneout.layer, zoneout.direction, f"zoneout_{state}")
+            for state in states
+        ],
     )
-    return {"zoneout_rates": zoneout.rates, "zoneout_training": zoneout.training, "zoneout_keys": keys}
+
+
+@lru_cache(maxsize=256)
+def _plain_settings(cell: int, states: int, reverse: bool, recompute: int) -> _core.RecurrentSettings:
+    return _core.RecurrentSettings(
+        cell,
+        reverse=reverse,
+        recompute=recompute,
+        zoneout_rates=(0.0,) * states,
+        zoneout_training=False,
+        zoneout_keys=((0, 0, 0, 0),) * states,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,9 @@ from .arrays import (
     with_rows,
 )
 from .memory import TapeMemory
-from .options import Zoneout, call_options, zoneout_settings
-from .tape import RecurrentGradients, RecurrentTape, tape_values
-from .weights import RecurrentWeights
+from .options import Zoneout, check_options, settings
+from .tape import RecurrentGradients, RecurrentTape
+from .weights import UNIT_WEIGHTS, RecurrentWeights
 
 
 def recurrent_forward(
@@ -70,64 +69,39 @@ def recurrent_forward(
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    info, dtype, sizes = weights.info, weights.weight_ih.dtype, weights.state_sizes
-    batch, steps, _ = shape_of(name, "x", x, 3)
-    check_array(name, "x", x, (batch, steps, weights.weight_ih.shape[1]), dtype)
-    x = with_rows(x)
-    shapes = tuple((batch, size) for size in sizes)
-    state = check_states(name, "state", state, info.states, shapes, dtype)
-    y = empty_like_sequence(x, sizes[0]) if out is None else out
-    if out is not None:
-        check_array(name, "out", out, (batch, steps, sizes[0]), dtype)
-        _check_output(name, "out", out)
-    others: tuple[Array | None, ...] = ()
-    if states_out is not None:
-        others = (None, *states_out)
-        if len(others) != len(sizes):
-            raise ValueError(f"{name}: states_out must have {len(sizes) - 1} arrays, got {len(states_out)}")
-        for array in others[1:]:
-            if array is None:
-                continue
-            check_array(name, "states_out", array, (batch, steps, weights.hidden_size), dtype)
-            _check_output(name, "states_out", array)
-    segment = min(recompute, steps) if recompute > 0 else steps
-    call: dict[str, Any] = {
-        "settings": {
-            "reverse": reverse,
-            "layer_norm": weights.layer_norm or "none",
-            "segment": max(1, segment),
-            **zoneout_settings(name, zoneout, info.states, training),
-        },
-        "state": state,
-        "reset_state": check_states(
-            name, "reset_state", reset_state, info.states, tuple((size,) for size in sizes), dtype
-        ),
-        "options": call_options(name, weights, batch, steps, lengths, resets, hidden_mask),
-    }
-    written = [array for array in (out, *others) if array is not None]
-    _check_overlap(name, written, (x, *state, *call["reset_state"], *call["options"].values()))
-    final = tuple(np.empty(shape, dtype) for shape in shapes)
+    told = settings(name, weights.info, zoneout, reverse, training, recompute)
+    none = (None,) * len(weights.state_sizes)
+    given: tuple[Any, ...] = (
+        x,
+        none if state is None else state,
+        none if reset_state is None else reset_state,
+        lengths,
+        resets,
+        hidden_mask,
+    )
+    try:
+        call = _core.RecurrentCall(weights.core(), told, *given)
+    except (TypeError, ValueError):
+        # Not as kernels read it: wrong, which is told in better words, or in need of a copy.
+        given = _checked(name, weights, x, state, reset_state, lengths, resets, hidden_mask)
+        call = _core.RecurrentCall(weights.core(), told, *given)
+    x = given[0]
+    y = empty_like_sequence(x, weights.output_size) if out is None else out
+    others = () if states_out is None else (None, *states_out)
     tape = None
     if training:
-        checkpoints = None
-        if segment < steps:
-            count = -(-steps // segment)
-            checkpoints = np.empty((count, len(sizes) - 1, batch, weights.hidden_size), dtype)
-        values = None if segment < steps else tape_values(weights, call, batch, steps, segment, memory)
-        tape = RecurrentTape(weights, x, y, values, checkpoints, call, reset_state is not None, memory)
-    _core.recurrent_forward(
-        info.number,
-        **call,
-        hidden=weights.hidden_size,
-        projection=weights.projection,
-        x=x,
-        packed=weights.packed(False),
-        y=y,
-        final_state=final,
-        states=others,
-        tape=None if tape is None else tape.values,
-        checkpoints=None if tape is None else tape.checkpoints,
-    )
+        tape = RecurrentTape(weights, call, x, y, reset_state is not None, memory)
+    try:
+        final = _core.recurrent_forward(
+            call,
+            y,
+            others,
+            None if tape is None else tape.values,
+            None if tape is None else tape.checkpoints,
+        )
+    except (TypeError, ValueError):
+        _check_outputs(name, weights, given, out, others)
+        raise
     return y, final, tape
 
 
@@ -161,79 +135,91 @@ def recurrent_backward(
         raise RuntimeError(
             f"{name}: tape was used before; a tape serves one backward call, run forward again"
         )
-    info, sizes, dtype = weights.info, weights.state_sizes, weights.weight_ih.dtype
     if tape.weights is not weights:
         raise ValueError(
             f"{name}: tape must come from a forward call with these weights, got a tape of others; "
             f"pass tape.weights"
         )
-    if bound is not None and not dtype.type(bound) > 0:
-        raise ValueError(f"{name}: bound must be above 0 in {dtype}, or None for none, got {bound}")
-    batch, steps, inputs = tape.x.shape
-    if dy is not None:
-        check_array(name, "dy", dy, (batch, steps, sizes[0]), dtype)
-        dy = with_rows(dy)
-    shapes = tuple((batch, size) for size in sizes)
-    dfinal = check_states(name, "dstate", dstate, info.states, shapes, dtype)
-    call = tape.call
-    values, tape.values, tape.used = tape.values, None, True
-    if values is None:
-        values = tape_values(weights, call, batch, steps, call["settings"]["segment"], tape.memory)
-    dx = empty_like_sequence(tape.x, inputs)
-    doutputs = tuple(np.empty(shape, dtype) for shape in shapes)
-    dreset = tuple(np.empty(shape, dtype) for shape in shapes) if tape.with_reset_state else None
-    gradients = {key: np.empty_like(array) for key, array in weights.arrays().items()}
-    _core.recurrent_backward(
-        info.number,
-        **call,
-        hidden=weights.hidden_size,
-        projection=weights.projection,
-        x=tape.x,
-        packed=weights.packed(False),
-        packed_backward=weights.packed(True),
-        y=tape.y,
-        tape=values,
-        checkpoints=tape.checkpoints,
-        bound=math.inf if bound is None else bound,
-        dy=dy,
-        dfinal_state=dfinal,
-        dx=dx,
-        dstate=doutputs,
-        dreset_state=dreset or (None,) * len(sizes),
-        gradients=gradients,
-    )
+    if bound is not None and not weights.dtype.type(bound) > 0:
+        raise ValueError(f"{name}: bound must be above 0 in {weights.dtype}, or None for none, got {bound}")
+    x, sizes = tape.x, weights.state_sizes
+    dx = empty_like_sequence(x, x.shape[2])
+    limit = math.inf if bound is None else bound
+    given = (limit, dy, (None,) * len(sizes) if dstate is None else dstate, dx, tape.with_reset_state)
+    call, y, checkpoints = tape.call, tape.y, tape.checkpoints
+    values = tape.values if checkpoints is None else tape.room()
+    assert values is not None  # as it was not used
+    try:
+        result = _core.recurrent_backward(call, y, values, checkpoints, *given)
+    except (TypeError, ValueError):
+        batch, steps, _ = x.shape
+        if dy is not None:
+            check_array(name, "dy", dy, (batch, steps, sizes[0]), weights.dtype)
+            dy = with_rows(dy)
+        shapes = tuple((batch, size) for size in sizes)
+        dfinal = check_states(name, "dstate", dstate, weights.info.states, shapes, weights.dtype)
+        given = (limit, dy, dfinal, dx, tape.with_reset_state)
+        result = _core.recurrent_backward(call, y, values, checkpoints, *given)
+    tape.used, tape.values = True, None
     if tape.memory is not None:
         tape.memory.give_back(values)
-    return RecurrentGradients(
-        dx, doutputs, dreset, **{f"d{key}": gradient for key, gradient in gradients.items()}
-    )
+    doutputs, dreset, gradients = result
+    return RecurrentGradients(dx, doutputs, dreset, *gradients)
 
 
-def recurrent_step(
+def _checked(
+    name: str,
     weights: RecurrentWeights,
     x: Array,
-    state: States | None = None,
-    *,
-    zoneout: Zoneout | None = None,
-    name: str = "recurrent_step",
-) -> tuple[Array, ...]:
-    """One step, with the bits of the whole sequence.
-
-    Args:
-        weights: cell and weights; O is the size of h.
-        x: ``[N, I]``.
-        state: states before the step, ``[N, O]`` and ``[N, H]`` each, or None for zeros.
-        zoneout: its rates act as at inference; None for none.
-        name: who asks, for errors.
-
-    Returns:
-        The states after the step; the first of them, h, is the output.
+    state: States | None,
+    reset_state: States | None,
+    lengths: Array | None,
+    resets: Array | None,
+    hidden_mask: Array | None,
+) -> tuple[Any, ...]:
+    """The arrays of a call, as kernels read them: copies where need be.
 
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    batch, inputs = shape_of(name, "x", x, 2)
-    return recurrent_forward(weights, x.reshape(batch, 1, inputs), state, zoneout=zoneout, name=name)[1]
+    info, dtype, sizes = weights.info, weights.dtype, weights.state_sizes
+    batch, steps, _ = shape_of(name, "x", x, 3)
+    check_array(name, "x", x, (batch, steps, weights.weight_ih.shape[1]), dtype)
+    shapes = tuple((batch, size) for size in sizes)
+    cut = tuple((size,) for size in sizes)
+    return (
+        with_rows(x),
+        check_states(name, "state", state, info.states, shapes, dtype),
+        check_states(name, "reset_state", reset_state, info.states, cut, dtype),
+        *check_options(name, weights, batch, steps, lengths, resets, hidden_mask),
+    )
+
+
+def _check_outputs(
+    name: str, weights: RecurrentWeights, given: tuple[Any, ...], out: Array | None, others: States
+) -> None:
+    """What is wrong with the arrays that the caller gave to be written to, if anything is."""
+    x, state, reset_state, *options = given
+    front = x.shape[:2]
+    if out is not None:
+        check_array(name, "out", out, (*front, weights.output_size), weights.dtype)
+        _check_output(name, "out", out)
+    if others and len(others) != len(weights.state_sizes):
+        raise ValueError(
+            f"{name}: states_out must have {len(weights.state_sizes) - 1} arrays, got {len(others) - 1}"
+        )
+    for array in others[1:]:
+        if array is not None:
+            check_array(name, "states_out", array, (*front, weights.hidden_size), weights.dtype)
+            _check_output(name, "states_out", array)
+    written = [array for array in (out, *others) if array is not None]
+    unit = (getattr(weights, unit_weight) for unit_weight in UNIT_WEIGHTS)
+    read = [array for array in (x, *state, *reset_state, *options, *unit) if array is not None]
+    for number, array in enumerate(written):
+        if any(np.may_share_memory(array, other) for other in read):
+            raise ValueError(f"{name}: out and states_out must not share memory with x, state or options")
+        if any(np.may_share_memory(array, other) for other in written[:number]):
+            raise ValueError(f"{name}: out and states_out must not share memory with each other")
 
 
 def _check_output(name: str, argument: str, array: Array) -> None:
@@ -242,11 +228,3 @@ def _check_output(name: str, argument: str, array: Array) -> None:
         raise ValueError(
             f"{name}: {argument} must be writable, with a contiguous last axis and no stride of 0"
         )
-
-
-def _check_overlap(name: str, written: list[Array], read: Iterable[Array | None]) -> None:
-    for number, array in enumerate(written):
-        if any(other is not None and np.may_share_memory(array, other) for other in read):
-            raise ValueError(f"{name}: out and states_out must not share memory with x, state or options")
-        if any(np.may_share_memory(array, other) for other in written[:number]):
-            raise ValueError(f"{name}: out and states_out must not share memory with each other")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,21 +13,37 @@ from .memory import TapeMemory
 from .weights import RecurrentWeights
 
 
-@dataclass(eq=False)
 class RecurrentTape:
-    """What one forward call leaves for one backward call. It refers to x, y, the lengths, resets and
-    masks that were passed: leave them unchanged.
+    """What one forward call leaves for one backward call. It refers to x, y, the resets and masks that were
+    passed: leave them unchanged.
     """
 
-    weights: RecurrentWeights
-    x: Array
-    y: Array
-    values: Array | None
-    checkpoints: Array | None
-    call: dict[str, Any]
-    with_reset_state: bool
-    memory: TapeMemory | None
-    used: bool = False
+    __slots__ = ("call", "checkpoints", "memory", "used", "values", "weights", "with_reset_state", "x", "y")
+
+    def __init__(
+        self,
+        weights: RecurrentWeights,
+        call: _core.RecurrentCall,
+        x: Array,
+        y: Array,
+        with_reset_state: bool,
+        memory: TapeMemory | None,
+    ) -> None:
+        self.weights = weights
+        self.call = call
+        self.x = x
+        self.y = y
+        self.with_reset_state = with_reset_state
+        self.memory = memory
+        self.used = False
+        shape = call.checkpoints_shape()
+        self.checkpoints: Array | None = None if shape is None else np.empty(shape, weights.dtype)
+        self.values: Array | None = self.room() if shape is None else None
+
+    def room(self) -> Array:
+        """Memory for the tape of the longest segment."""
+        take = empty if self.memory is None else self.memory.take
+        return take(self.call.tape_shape(), self.weights.dtype)
 
 
 class RecurrentGradients(NamedTuple):
@@ -54,28 +68,3 @@ class RecurrentGradients(NamedTuple):
     dbeta_c: Array | None = None
     dgamma: Array | None = None
     dbeta: Array | None = None
-
-
-def tape_values(
-    weights: RecurrentWeights,
-    call: Mapping[str, Any],
-    batch: int,
-    steps: int,
-    segment: int,
-    memory: TapeMemory | None,
-) -> Array:
-    """Room for the tape of the longest segment, which is the first."""
-    options = call["options"]
-    lengths = options.get("lengths")
-    longest = min(segment, steps)
-    rows = batch * longest if lengths is None else int(np.minimum(lengths, longest).sum())
-    row = _core.recurrent_tape_row(
-        weights.info.number,
-        dtype=weights.weight_ih.dtype.name,
-        hidden=weights.hidden_size,
-        projection=weights.projection,
-        layer_norm=call["settings"]["layer_norm"],
-        masked="hidden_mask" in options,
-    )
-    take = empty if memory is None else memory.take
-    return take((rows, row), weights.weight_ih.dtype)

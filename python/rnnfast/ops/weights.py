@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from rnnfast import _core
 
@@ -18,7 +22,8 @@ NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", *UNIT_WEIG
 class RecurrentWeights:
     """Weights of one direction of one layer, with their packed forms, which are made when first needed.
 
-    O, the size of h, is H, or P with a projection.
+    O, the size of h, is H, or P with a projection. They are `hidden_size`, `output_size` and `projection` (0
+    for none); `state_sizes` are the units of every state, O for h and H for the others.
 
     Args:
         cell: a name in ``cells()``, with G gates.
@@ -56,7 +61,12 @@ class RecurrentWeights:
     gamma: Array | None = field(default=None, kw_only=True)
     beta: Array | None = field(default=None, kw_only=True)
     info: CellInfo = field(init=False, repr=False)
-    _packed: dict[tuple[str, bool], Array] = field(init=False, repr=False, default_factory=dict)
+    dtype: np.dtype[Any] = field(init=False, repr=False)
+    hidden_size: int = field(init=False, repr=False)
+    output_size: int = field(init=False, repr=False)
+    projection: int = field(init=False, repr=False)
+    state_sizes: tuple[int, ...] = field(init=False, repr=False)
+    _packed: dict[str, _core.PackedWeights] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         where = "RecurrentWeights"
@@ -88,6 +98,9 @@ class RecurrentWeights:
             if array is not None:
                 check_array(where, name, array, shapes.get(name, (rows,)), self.weight_ih.dtype)
                 setattr(self, name, contiguous(array))
+        self.dtype, self.hidden_size, self.output_size = self.weight_ih.dtype, hidden, outputs
+        self.projection = 0 if self.weight_hr is None else outputs
+        self.state_sizes = (outputs, *(hidden for _ in self.info.states[1:]))
 
     def _check_options(self, where: str) -> None:
         """The optional weights must be those of this cell and layer norm: all of them, and no others."""
@@ -120,26 +133,6 @@ class RecurrentWeights:
                     f"{where}: {name} must be {rule} for cell {self.cell} with layer_norm={self.layer_norm!r}"
                 )
 
-    @property
-    def hidden_size(self) -> int:
-        """H."""
-        return int(self.weight_hh.shape[0]) // len(self.info.gates)
-
-    @property
-    def output_size(self) -> int:
-        """O, the size of h: H, or P with a projection."""
-        return int(self.weight_hh.shape[1])
-
-    @property
-    def projection(self) -> int:
-        """P, or 0 without a projection."""
-        return 0 if self.weight_hr is None else self.output_size
-
-    @property
-    def state_sizes(self) -> tuple[int, ...]:
-        """Units of every state: O for h, H for the others."""
-        return (self.output_size, *(self.hidden_size for _ in self.info.states[1:]))
-
     def arrays(self) -> dict[str, Array]:
         """The weights that are there, by name."""
         found = {name: getattr(self, name) for name in NAMES}
@@ -147,19 +140,46 @@ class RecurrentWeights:
 
     def packed(self, for_backward: bool) -> Array:
         """The weights as the active variant reads them."""
-        key = (_core.active_variant(), for_backward)
-        if key not in self._packed:
-            self._packed[key] = _core.recurrent_pack(
+        packed = self.core()
+        return packed.backward() if for_backward else packed.forward()
+
+    def core(self) -> _core.PackedWeights:
+        """The weights as ``_core`` knows them, packed for the active variant."""
+        variant = _core.active_variant()
+        packed = self._packed.get(variant)
+        if packed is None:
+            packed = self._packed[variant] = _core.PackedWeights(
                 self.info.number,
-                for_backward=for_backward,
+                layer_norm=self.layer_norm or "none",
                 weight_ih=self.weight_ih,
                 weight_hh=self.weight_hh,
                 bias_ih=self.bias_ih,
                 bias_hh=self.bias_hh,
                 weight_hr=self.weight_hr,
+                unit_weights={
+                    name: value for name in UNIT_WEIGHTS if (value := getattr(self, name)) is not None
+                },
             )
-        return self._packed[key]
+        return packed
 
     def refresh(self) -> None:
         """The arrays have been written to: pack them again at the next use."""
         self._packed.clear()
+
+    def renewed(self, unit_weights: Mapping[str, Array]) -> RecurrentWeights:
+        """Weights after the arrays have been written to: new packed forms, without a new check of the arrays.
+
+        These stay as they are, for as long as nobody asks them for a form that was not made yet.
+
+        Args:
+            unit_weights: those that act on single units and are in no packed form, of the same shapes.
+        """
+        renewed = object.__new__(type(self))
+        own = vars(renewed)
+        own.update(vars(self))
+        own.update(unit_weights)
+        own["_packed"] = {_core.active_variant(): self.core().renewed(dict(unit_weights))}
+        return renewed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_packed": {}}

@@ -1,0 +1,52 @@
+// Services on arrays of any layer: views that begin at a cache line, sums in place.
+#include <pybind11/stl.h>
+
+#include "python/plain_array.hpp"
+
+namespace rnnfast::python {
+namespace {
+
+constexpr std::uintptr_t kLine = 64;  // bytes
+
+// The first array of this shape within flat memory that begins at a cache line.
+py::array at_cache_line(const py::array& memory, const std::vector<py::ssize_t>& shape) {
+  if (memory.ndim() != 1 || !(memory.flags() & py::array::c_style)) fail("memory", "must be flat");
+  py::ssize_t size = 1;
+  for (const py::ssize_t axis : shape) size *= axis;
+  const py::ssize_t item = memory.itemsize();
+  const auto first =
+      static_cast<py::ssize_t>((kLine - reinterpret_cast<std::uintptr_t>(memory.data()) % kLine) % kLine) /
+      item;
+  if (size < 0 || first + size > memory.shape(0)) fail("memory", "must have room for the shape");
+  return py::array(memory.dtype(), shape, {}, static_cast<const char*>(memory.data()) + first * item, memory);
+}
+
+// target += source, element by element, for lists of arrays that are as long.
+void accumulate(const py::list& targets, const py::list& sources) {
+  if (targets.size() != sources.size()) fail("sources", "must be as many as targets");
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    PyObject *const target = PyList_GET_ITEM(targets.ptr(), k), *const source =
+                                                                    PyList_GET_ITEM(sources.ptr(), k);
+    if (!PyObject_TypeCheck(target, NumpyType<float>::get().array)) fail("targets", "must be arrays");
+    by_dtype(py::reinterpret_borrow<py::array>(target), "targets", [&](auto zero) {
+      using T = decltype(zero);
+      if (!is_plain_like<T>(source, target) || !is_plain_like<T>(target, target) || !is_writable(target))
+        fail("targets, sources", "must be contiguous and alike, and the targets writable");
+      T* const to = data_of<T>(target);
+      const T* const from = data_of<T>(source);
+      const index_t count = size_of(target);
+      without_interpreter(static_cast<double>(count), [&] {
+        for (index_t i = 0; i < count; ++i) to[i] += from[i];
+      });
+    });
+  }
+}
+
+}  // namespace
+
+void bind_memory(py::module_& module) {
+  module.def("at_cache_line", &at_cache_line, py::arg("memory"), py::arg("shape"));
+  module.def("accumulate", &accumulate, py::arg("targets"), py::arg("sources"));
+}
+
+}  // namespace rnnfast::python

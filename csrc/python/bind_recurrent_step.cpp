@@ -1,0 +1,177 @@
+// One time step of a stack of recurrent layers at inference, as a callable made once per version of the
+// weights: what does not change from step to step is read when it is made. A call that is not plain, or finds
+// that the weights have changed, returns None.
+#include "python/plain_array.hpp"
+#include "python/recurrent_call.hpp"
+
+namespace rnnfast::python {
+namespace {
+
+// Whoever holds parameters: `stamp` is another object whenever they may have changed.
+struct Guard {
+  py::object holder;
+  py::object stamp;
+
+  bool holds() const {
+    static PyObject* const name = PyUnicode_InternFromString("stamp");
+    PyObject* const now = PyObject_GetAttr(holder.ptr(), name);
+    if (now == nullptr) throw py::error_already_set();
+    bool same = now == stamp.ptr();
+    if (!same && PyLong_CheckExact(now)) same = PyObject_RichCompareBool(now, stamp.ptr(), Py_EQ) == 1;
+    Py_DECREF(now);
+    return same;
+  }
+};
+
+struct Step {
+  const api::Variant* variant;
+  std::vector<Guard> guards;
+  std::vector<std::shared_ptr<PackedWeights>> weights;
+  bool trainable_state;
+  virtual ~Step() = default;
+  virtual PyObject* run(PyObject* x, PyObject* state) = 0;
+};
+
+template <class T>
+struct StepOf final : Step {
+  struct Layer {
+    const api::RecurrentKernels<T>* kernel;
+    api::RecurrentForward<T> arguments;  // all but the arrays of a call
+  };
+  static constexpr index_t kSize = sizeof(T);
+  std::vector<Layer> layers;
+  int states = 0;
+  double operations = 0;  // per sample
+
+  PyObject* run(PyObject* x, PyObject* state) override {
+    const api::RecurrentDims& first = layers.front().arguments.call.dims;
+    const api::RecurrentDims& last = layers.back().arguments.call.dims;
+    if (!is_rows<T>(x, first.inputs)) return nullptr;
+    const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
+    const bool fresh = state == Py_None;
+    if (fresh ? trainable_state
+              : states > 1 && !(PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == states))
+      return nullptr;
+    const T* before[api::kMostStates] = {};
+    for (int s = 0; s < states && !fresh; ++s) {
+      PyObject* const part = states > 1 ? PyTuple_GET_ITEM(state, s) : state;
+      if (!is_plain<T>(part, std::array<index_t, 3>{count, batch, last.state_size(s)})) return nullptr;
+      before[s] = data_of<T>(part);
+    }
+    const py::object y = new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
+    py::object next[api::kMostStates];
+    T* after[api::kMostStates] = {};
+    for (int s = 0; s < states; ++s) {
+      next[s] = new_array<T>(std::array<index_t, 3>{count, batch, last.state_size(s)});
+      after[s] = data_of<T>(next[s].ptr());
+    }
+    without_interpreter(operations * static_cast<double>(batch), [&] {
+      run_layers(batch, {data_of<T>(x), fields(x)->strides[0] / kSize, 0}, fresh ? nullptr : before, after,
+                 data_of<T>(y.ptr()));
+    });
+    if (states == 1) return PyTuple_Pack(2, y.ptr(), next[0].ptr());
+    const py::object all = py::reinterpret_steal<py::object>(PyTuple_New(states));
+    if (!all) throw py::error_already_set();
+    for (int s = 0; s < states; ++s) PyTuple_SET_ITEM(all.ptr(), s, next[s].release().ptr());
+    return PyTuple_Pack(2, y.ptr(), all.ptr());
+  }
+
+  void run_layers(index_t batch, api::Sequence<const T> x, const T* const* before, T* const* after, T* y) {
+    const std::size_t count = layers.size();
+    for (std::size_t k = 0; k < count; ++k) {
+      api::RecurrentForward<T> arguments = layers[k].arguments;
+      api::RecurrentDims& dims = arguments.call.dims;
+      dims.batch = batch;
+      arguments.call.threads = parallel::thread_count();
+      arguments.call.x = x;
+      for (int s = 0; s < states; ++s) {
+        const index_t rows = static_cast<index_t>(k) * batch * dims.state_size(s);
+        arguments.call.state[s] = before == nullptr ? nullptr : before[s] + rows;
+        arguments.final_state[s] = after[s] + rows;
+      }
+      // h of a layer below the last is its y too: nobody else sees that.
+      T* const h = k + 1 < count ? arguments.final_state[0] : y;
+      arguments.y = {h, dims.outputs(), dims.outputs()};
+      const api::RecurrentKernels<T>& kernel = *layers[k].kernel;
+      arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
+      kernel.forward(arguments);
+      x = {h, dims.outputs(), 0};
+    }
+  }
+};
+
+// step(x, state, unchanged=False) -> (y, state), or None; unchanged: the guards need not be asked.
+PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+  Step* const step = static_cast<Step*>(PyCapsule_GetPointer(self, nullptr));
+  if (step == nullptr) return nullptr;
+  if (count < 2 || count > 3) return PyErr_Format(PyExc_TypeError, "_core: step takes x, state[, unchanged]");
+  const bool unchanged = count == 3 && arguments[2] == Py_True;
+  return guarded([&]() -> PyObject* {
+    bool fresh = unchanged || step->variant == &backend::active();
+    for (std::size_t g = 0; !unchanged && fresh && g < step->guards.size(); ++g)
+      fresh = step->guards[g].holds();
+    PyObject* const result = fresh ? step->run(arguments[0], arguments[1]) : nullptr;
+    return result != nullptr || PyErr_Occurred() != nullptr ? result : Py_NewRef(Py_None);
+  });
+}
+
+using Layers = std::vector<std::shared_ptr<PackedWeights>>;
+
+template <class T>
+std::unique_ptr<Step> make(const Layers& layers, const std::vector<double>& rates) {
+  auto step = std::make_unique<StepOf<T>>();
+  step->states = layers.front()->facts().states;
+  if (static_cast<int>(rates.size()) != step->states)
+    fail("zoneout_rates", "must have a rate for every state");
+  index_t inputs = layers.front()->inputs;
+  for (const std::shared_ptr<PackedWeights>& weights : layers) {
+    if (weights->is_double != std::is_same_v<T, double> || weights->facts().states != step->states ||
+        weights->inputs != inputs || weights->hidden != layers.front()->hidden ||
+        weights->projection != layers.front()->projection)
+      fail("layers", "must fit together");
+    typename StepOf<T>::Layer layer{&weights->kernel<T>(), {}};
+    api::RecurrentCall<T>& call = layer.arguments.call;
+    call.dims = weights->dims();
+    call.dims.steps = 1;
+    for (int s = 0; s < step->states; ++s) {
+      const double rate = rates[static_cast<std::size_t>(s)];
+      if (!(rate >= 0 && rate < 1)) fail("zoneout_rates", "must be in [0, 1)");
+      call.zoneout.rate[s] = rate;
+    }
+    call.unit = std::get<api::UnitWeights<const T>>(weights->unit);
+    call.packed = static_cast<const T*>(weights->forward().data());
+    step->operations += weights->operations(1);
+    step->layers.push_back(layer);
+    inputs = call.dims.outputs();
+  }
+  return step;
+}
+
+py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zoneout_rates,
+                             bool trainable_state, const py::list& guards) {
+  if (layers.empty()) fail("layers", "must be one or more");
+  std::unique_ptr<Step> step =
+      layers.front()->is_double ? make<double>(layers, zoneout_rates) : make<float>(layers, zoneout_rates);
+  step->variant = layers.front()->variant;
+  step->weights = layers;
+  step->trainable_state = trainable_state;
+  for (const py::handle& guard : guards) {
+    const auto pair = guard.cast<py::tuple>();
+    step->guards.push_back({pair[0], pair[1]});
+  }
+  static PyMethodDef method = {"recurrent_step",
+                               reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)),
+                               METH_FASTCALL, "step(x, state, unchanged=False) -> (y, state), or None"};
+  const py::capsule self(step.release(), [](void* pointer) { delete static_cast<Step*>(pointer); });
+  return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
+}
+
+}  // namespace
+
+void bind_recurrent_step(py::module_& module) {
+  using py::arg;
+  module.def("recurrent_stepper", &recurrent_stepper, py::kw_only(), arg("layers"), arg("zoneout_rates"),
+             arg("trainable_state"), arg("guards"));
+}
+
+}  // namespace rnnfast::python

@@ -1,0 +1,90 @@
+"""Single steps of stacked recurrent layers: one callable of the core, made anew when the weights change.
+
+It takes what is plain and leaves the rest to `Stepper.checked`, which raises the errors, or copies and
+converts and then calls the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from .arguments import check_array
+from .parameter import Array, ParameterBuffer
+from .stack import Stack
+from .states import State
+
+
+class Stepper:
+    """Steps of stacked layers of one direction.
+
+    Args:
+        stack: the layers.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        # (x_t, state) -> (y_t, state), or None: not plain, or not up to date. Replaced as a whole.
+        self.run: ops.Step = _not_made
+
+    def checked(self, operation: str, x_t: Array, state: State, resets: Any) -> tuple[Array, State]:
+        """A step from any arguments.
+
+        Args:
+            operation: who asks, for errors.
+            x_t, state, resets: as in `Recurrent.step`.
+
+        Raises:
+            TypeError, ValueError: naming the argument.
+        """
+        if self.stack.options.bidirectional:
+            raise ValueError(
+                f"{operation}: bidirectional must be False, as one direction starts at the end, got True"
+            )
+        states, dtype = self.stack.states, self.stack.options.dtype
+        sizes = (None, self.stack.input_size)
+        check_array(operation, "x_t", x_t, dtype=dtype, axes=("N", "input_size"), sizes=sizes)
+        batch = len(x_t)
+        states.split(operation, "state", state, batch, -1)
+        resets = self.stack.layout.check_resets(operation, resets, (batch,))
+        if state is None:
+            state = self.stack.initial_state(batch)
+        else:
+            parts = states.arrays(state)
+            if resets is not None:
+                fresh = states.arrays(self.stack.initial_state(batch))
+                pairs = zip(fresh, parts, strict=True)
+                parts = [np.where(resets[:, None], new, old) for new, old in pairs]
+            state = states.public([np.array(part, dtype, order="C") for part in parts])
+        x_t = np.array(x_t, dtype, order="C")
+        result = self.run(x_t, state)
+        if result is None:
+            result = self._made()(x_t, state, True)
+        y_t, state = result
+        return y_t, state
+
+    def _made(self) -> ops.Step:
+        """The callable for the weights as they are now."""
+        marked = [own.packed() for own in self.stack.weights]
+        guards: dict[int, tuple[ParameterBuffer, int | None]] = {}
+        for mark, _ in marked:
+            for buffer, stamp in mark.stamps():
+                guards.setdefault(id(buffer), (buffer, stamp))  # the oldest, if they differ
+        run = ops.recurrent_stepper(
+            [weights for _, weights in marked],
+            zoneout_rates=self.stack.options.zoneout,
+            trainable_state=self.stack.options.trainable_state,
+            guards=list(guards.values()),
+        )
+        if all(stamp is not None for _, stamp in guards.values()):
+            self.run = run  # else somebody may write to the weights unseen: it is good for this step alone
+        return run
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"run": _not_made}
+
+
+def _not_made(x_t: Any, state: Any) -> None:
+    return None

@@ -1,0 +1,105 @@
+"""What a training step costs besides its arithmetic: calls into the core, copies, memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnfast import _core, losses, models, nn, ops, optim
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each function and class of the core was called."""
+    counts: Counter[str] = Counter()
+
+    def counting(name: str, function: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            counts[name] += 1
+            return function(*arguments, **named)
+
+        return call
+
+    for name, value in vars(_core).items():
+        if callable(value) and not name.startswith("_"):
+            monkeypatch.setattr(_core, name, counting(name, value))
+    return counts
+
+
+def make_step(**options: Any) -> Any:
+    model = models.Seq2Seq(1, 20, 1, 2, seed=0, **options)
+    buffer, optimizer, loss = model.flatten(), optim.Adam(1e-3), losses.MSE()
+    x = np.random.default_rng(0).normal(size=(4, 5, 1)).astype(np.float32)
+
+    def step() -> None:
+        model.zero_grad()
+        y, tape = model.forward(x)
+        model.backward(tape, loss(y, x)[1])
+        optimizer.step(buffer)
+
+    return step
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_a_two_layer_step_makes_few_calls_into_the_core(name: str, calls: Counter[str]) -> None:
+    step = make_step(cell=name)
+    step()
+    step()
+    calls.clear()
+    step()
+    assert calls["PackedWeights"] == 0  # weights that have changed are packed again, not checked again
+    assert calls["RecurrentCall"] == calls["recurrent_forward"] == calls["recurrent_backward"] == 2
+    assert calls["linear_forward"] == calls["linear_backward"] == calls["adam"] == 1
+    assert sum(calls.values()) <= 26, calls
+
+
+def test_steps_leave_no_memory_behind() -> None:
+    step = make_step(cell="lstm")
+    tracemalloc.start()
+    for _ in range(20):
+        step()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(500):
+        step()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert after - before < 8192
+
+
+def test_open_tapes_keep_the_weights_of_their_forward_call_while_others_are_packed() -> None:
+    """Weights are packed into new memory: what another call holds stays as it was."""
+    layer = nn.LSTM(2, 5, seed=0)
+    used = layer._weights[0].packed()[1]
+    bits = used.packed(False).tobytes(), used.packed(True).tobytes()
+    for value in (0.1, 0.2):
+        layer.weight_hh_l0.data = value
+        assert layer._weights[0].packed()[1].packed(True).tobytes() != bits[1]
+    assert (used.packed(False).tobytes(), used.packed(True).tobytes()) == bits
+
+
+def test_accumulation_is_that_of_numpy(dtype: type) -> None:
+    random = np.random.default_rng(0)
+    shapes = ((3, 5), (7,), (0, 4), (1,))
+    targets = [random.normal(size=shape).astype(dtype) for shape in shapes]
+    sources = [random.normal(size=shape).astype(dtype) for shape in shapes]
+    expected = [target + source for target, source in zip(targets, sources, strict=True)]
+    ops.accumulate(targets, sources)
+    assert [a.tobytes() for a in targets] == [a.tobytes() for a in expected]
+
+
+def test_accumulation_refuses_what_is_not_alike() -> None:
+    one, two = np.zeros(3, np.float32), np.zeros((3, 2), np.float32)
+    fixed = one.copy()
+    fixed.flags.writeable = False
+    for target, source in (
+        *((one, two), (one, one.astype(np.float64)), (two[:, 0], one), (fixed, one), (one, two[:, 0])),
+        *((one, [1.0, 2.0, 3.0]), ([1.0], one)),
+    ):
+        with pytest.raises((TypeError, ValueError), match="_core: targets"):
+            ops.accumulate([target], [source])
+    with pytest.raises(ValueError, match="_core: sources must be as many as targets"):
+        ops.accumulate([one], [])
