@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,11 @@ def test_the_beginning_of_a_job_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
         ),
         (
             ["--shapes", "conv_front,conv_c20_k2"],
-            "argument --shapes: expected geron, small, mid, large, b1, rl, got 'conv_front', 'conv_c20_k2'; "
+            f"argument --shapes: expected {', '.join(SHAPES)}, got 'conv_front', 'conv_c20_k2'; "
             "`rnnfast bench convolution` has them",
         ),
-        (["--shapes", "huge"], "argument --shapes: expected geron, small, mid, large, b1, rl, got 'huge'"),
-        (["--against", "cntk"], "argument --against: expected torch, onnxruntime, got 'cntk'"),
+        (["--shapes", "huge"], f"argument --shapes: expected {', '.join(SHAPES)}, got 'huge'"),
+        (["--against", "cntk"], f"argument --against: expected {', '.join(peers.PEERS)}, got 'cntk'"),
         (["--json", "/nowhere/at/all.json"], "argument --json: cannot write into the folder /nowhere/at"),
     ],
 )
@@ -108,19 +109,20 @@ def test_an_absent_peer_names_the_extra(
     def absent(name: str) -> None:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(peers.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r"torch is not installed .* pip install 'rnnfast\[bench\]'"):
         peers.load("torch", 1)
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", list(peers.PEERS))
-def test_peers_compute_the_same(name: str, cell: str) -> None:
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "jax", "keras"])
+def test_peers_compute_the_same(name: str, cell: str, mode: str) -> None:
     pytest.importorskip(name)
     peer = peers.load(name, 1)
     problem = Problem(cell, Shape(steps=4, batch=3, inputs=5, hidden=9), "float32", seed=0)
-    job = peer.job(problem, "inference")  # which has compared the outputs
-    assert (job is not None) == (cell in peer.cells)
+    job = peer.job(problem, mode)  # which has compared outputs and gradients
+    assert (job is not None) == (cell in peer.cells and (mode == "inference" or peer.trains))
 
 
 def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -302,11 +304,12 @@ def test_memory_of_a_step(cell: str) -> None:
         (
             ["--modes", "training"],
             "argument --modes: the suite options has none, got 'training'; "
-            "`rnnfast bench kernels` or `rnnfast bench convolution` has it",
+            "`rnnfast bench kernels` (or convolution, cost) has it",
         ),
         (
             ["--against", "onnxruntime"],
-            "argument --against: expected torch, got 'onnxruntime'; `rnnfast bench kernels` has it",
+            "argument --against: expected torch, got 'onnxruntime'; "
+            "`rnnfast bench kernels` (or step, startup) has it",
         ),
         (
             ["--against", "torch", "--cells", "gru"],

@@ -35,7 +35,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, case in TINY.items():
         monkeypatch.setitem(CASES, name, case)
     measured = {None: 300, "torch": 600}
-    monkeypatch.setattr(peak_memory, "_in_process", lambda words: measured[words["form"] and "torch"])
+    monkeypatch.setattr(peak_memory, "in_process", lambda words: measured[words["form"] and "torch"])
     monkeypatch.setattr(streaming, "LAYERS", 3)
     monkeypatch.setattr(streaming, "CHANNELS", 4)
     monkeypatch.setattr(streaming, "BLOCK", 5)
@@ -200,7 +200,7 @@ def test_memory_of_a_step_is_that_of_its_arrays(library: str | None, monkeypatch
         "seed": 0,
         "form": "joint, pad" if library else None,
     }
-    measured = peak_memory._in_process({**words, "sizes": dataclasses.asdict(case)})
+    measured = peak_memory.in_process({**words, "sizes": dataclasses.asdict(case)})
     # Gates of every layer are kept, and the inputs of all but the first; then there are y, dx and workspace.
     array = 4 * 8 * 1024 * 32
     assert (3 * len(case.dilations) - 1) * array < measured < 16 * array * len(case.dilations)
@@ -210,7 +210,7 @@ def test_a_failed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     words = {"sizes": dataclasses.asdict(TINY["tiny_wavenet"]), "dtype": "float16"}
     with pytest.raises(RuntimeError, match=r"^bench: the process that measures memory failed: TypeError: "):
-        peak_memory._in_process(words)
+        peak_memory.in_process(words)
 
 
 @pytest.mark.parametrize(
@@ -219,12 +219,12 @@ def test_a_failed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ["convolution", "--cells", "lstm"],
             "argument --cells: the suite convolution has none, got 'lstm'; "
-            "`rnnfast bench kernels` or `rnnfast bench options` has it",
+            "`rnnfast bench kernels` (or options, step, blocks, epoch, memory, cost) has it",
         ),
         (
             ["convolution", "--shapes", "mid"],
             f"argument --shapes: expected {', '.join([*CASES, *TINY])}, got 'mid'; "
-            "`rnnfast bench kernels` or `rnnfast bench options` has it",
+            "`rnnfast bench kernels` (or options) has it",
         ),
         (
             ["convolution", "--modes", "all"],
@@ -232,22 +232,23 @@ def test_a_failed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["convolution", "--against", "onnxruntime"],
-            "argument --against: expected torch, got 'onnxruntime'; `rnnfast bench kernels` has it",
+            "argument --against: expected torch, got 'onnxruntime'; "
+            "`rnnfast bench kernels` (or step, startup) has it",
         ),
         (
             ["streaming", "--shapes", "mid"],
             "argument --shapes: the suite streaming has none, got 'mid'; "
-            "`rnnfast bench kernels` or `rnnfast bench options` has it",
+            "`rnnfast bench kernels` (or options) has it",
         ),
         (
             ["streaming", "--against", "torch"],
             "argument --against: the suite streaming has none, got 'torch'; "
-            "`rnnfast bench kernels` or `rnnfast bench options` or `rnnfast bench convolution` has it",
+            "`rnnfast bench kernels` (or options, convolution, step, epoch, memory, startup) has it",
         ),
         (
             ["streaming", "--modes", "training"],
             "argument --modes: expected sample, block, generate, got 'training'; "
-            "`rnnfast bench kernels` or `rnnfast bench convolution` has it",
+            "`rnnfast bench kernels` (or convolution, cost) has it",
         ),
     ],
 )

@@ -1,9 +1,7 @@
 """`rnnfast bench`: checks, then times, side by side in the same run; prints a table, writes --json.
 
-Suites: `kernels` (every cell, beside other libraries), `options` (each option of a layer, beside the plain
-layer), `convolution` (WaveNet stacks, convolutions and layer norms, beside other libraries) and `streaming`
-(what a sample costs a WaveNet, beside other receptive fields). Not here: arguments (`arguments`), the clock
-(`timing`), the machine (`machine`).
+One suite (`suites` lists them), or all of them into a folder (`everything`). Not here: arguments
+(`arguments`), the clock (`timing`), the machine (`machine`).
 """
 
 from __future__ import annotations
@@ -11,23 +9,37 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import rnnfast
 from rnnfast import backend
 from rnnfast.files import whole_file
 
-from . import machine, peers
-from .arguments import checked, declare
+from . import everything, machine, peers
+from .arguments import Request, checked, declare
+from .blocks import run as run_blocks
 from .convolution import run as run_convolution
+from .cost import run as run_cost
+from .epoch import run as run_epoch
 from .kernels import run as run_kernels
 from .options import run as run_options
+from .startup import run as run_startup
+from .step import run as run_step
 from .streaming import run as run_streaming
+from .suites import ALL
+from .training_memory import run as run_memory
 
 _SUITES = {
     "kernels": run_kernels,
     "options": run_options,
     "convolution": run_convolution,
     "streaming": run_streaming,
+    "step": run_step,
+    "blocks": run_blocks,
+    "epoch": run_epoch,
+    "memory": run_memory,
+    "startup": run_startup,
+    "cost": run_cost,
 }
 
 
@@ -39,11 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, time, print, and write --json where asked."""
     try:
-        request = checked(arguments)
+        if arguments.suite == ALL:
+            planned = everything.jobs(arguments)
+        else:
+            request = checked(arguments)
     except ValueError as error:
         print(f"rnnfast bench: error: {error}", file=sys.stderr)
         return 2
-    rivals = [peers.load(name, request.threads) for name in request.against]
+    if arguments.suite == ALL:
+        return everything.run(planned, Path(arguments.out), arguments.isa)
+    rnnfast.set_num_threads(request.threads)
+    rivals = [peers.load(name, request.threads, _folder(name, request)) for name in request.against]
     facts = machine.facts() | {
         "suite": request.suite,
         "dtype": request.dtype,
@@ -60,3 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             json.dump(result, file, indent=1)
             file.write("\n")
     return 0
+
+
+def _folder(name: str, request: Request) -> str | None:
+    return request.onednn if name == "onednn" else None

@@ -8,51 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rnnfast import ops
 from rnnfast.cli.help_text import lines
 
-from .catalogue import OPTIONS
-from .convolution_cases import CASES
-from .peers import PEERS
-from .problems import SHAPES
+from .suites import ALL, SUITES, choices
 
-MODES = ("inference", "training")
-# Backward alone is timed where a goal is for it: layer norm.
-CONVOLUTION_MODES = (*MODES, "backward")
-STREAMING_MODES = ("sample", "block", "generate")
-
-
-class Suite(NamedTuple):
-    """What a suite takes, and what it takes when nothing is said.
-
-    Args:
-        cells: default of --cells; none where the suite has no cells.
-        shapes: default of --shapes.
-        known_shapes: choices of --shapes; none where the suite has one shape of its own.
-        modes: choices and default of --modes; none where the suite has no modes.
-        options: choices and default of --options; none where the suite has no options.
-        peers: choices of --against.
-    """
-
-    cells: tuple[str, ...]
-    shapes: tuple[str, ...]
-    known_shapes: Mapping[str, Any]
-    modes: tuple[str, ...]
-    options: tuple[str, ...]
-    peers: tuple[str, ...]
-
-
-SUITES = {
-    "kernels": Suite(tuple(ops.cells()), tuple(SHAPES), SHAPES, MODES, (), tuple(PEERS)),
-    "options": Suite(
-        ("lstm", "gru", "rnn_tanh"), ("small", "mid", "rl"), SHAPES, (), tuple(OPTIONS), ("torch",)
-    ),
-    "convolution": Suite((), tuple(CASES), CASES, CONVOLUTION_MODES, (), ("torch",)),
-    "streaming": Suite((), (), {}, STREAMING_MODES, (), ()),
-}
+# Arguments that say something to some suites alone; those of `all` are for it alone.
+_FOR_ALL = ("out", "suites", "isa")
+_FOLDERS = ("onednn", "rtneural")
 
 
 class Request(NamedTuple):
@@ -73,6 +37,8 @@ class Request(NamedTuple):
     seconds: float
     threads: int
     seed: int
+    onednn: str | None = None
+    rtneural: str | None = None
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -82,14 +48,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "suite",
         nargs="?",
         default="kernels",
-        choices=list(SUITES),
+        choices=[*SUITES, ALL],
         metavar="SUITE",
         help=lines(
-            "kernels (default): every cell alone",
-            "options: each option of a layer against the plain layer",
-            "convolution: WaveNet stacks, convolutions, layer norm, and the memory of a WaveNet's training "
-            "step",
-            "streaming: a WaveNet's cost per sample against its receptive field",
+            *(f"{name}: {suite.help}" for name, suite in SUITES.items()),
+            "all: all of these, each in a process of its own, into the folder --out",
         ),
     )
     parser.add_argument("--cells", metavar="C[,C]", help=_defaults("cells"))
@@ -111,8 +74,16 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=_seconds, default=1.0, metavar="S", help="time given to each row (default 1)"
     )
     parser.add_argument(
-        "--threads", type=_count, default=1, metavar="N", help="threads of every contender (default 1)"
+        "--threads",
+        type=_count,
+        metavar="N",
+        help="threads of every contender (default 1; all: 1, then 2)",
     )
+    parser.add_argument("--onednn", metavar="FOLDER", help="kernels: where oneDNN is, with include/ and lib/")
+    parser.add_argument("--rtneural", metavar="FOLDER", help="blocks: where RTNeural's sources are")
+    parser.add_argument("--out", metavar="DIR", help="all: where results and their page go")
+    parser.add_argument("--suites", metavar="S[,S]", help="all: these alone")
+    parser.add_argument("--isa", choices=["avx2"], help="all: hold us and the peers that can be to that")
 
 
 def checked(arguments: argparse.Namespace) -> Request:
@@ -122,6 +93,12 @@ def checked(arguments: argparse.Namespace) -> Request:
         ValueError: if a name is unknown, the suite has no use for an argument, or --json cannot be written.
     """
     suite = SUITES[arguments.suite]
+    _refuse(arguments, [*_FOR_ALL, *(name for name in _FOLDERS if name not in suite.folders)])
+    if arguments.dtype not in suite.dtypes:
+        raise ValueError(
+            f"argument --dtype: the suite {arguments.suite} has {', '.join(suite.dtypes)}, "
+            f"got {arguments.dtype!r}"
+        )
     if arguments.json:
         _check_folder(arguments.json)
     request = Request(
@@ -134,9 +111,12 @@ def checked(arguments: argparse.Namespace) -> Request:
         _names("against", arguments, ()),
         arguments.dtype,
         arguments.seconds,
-        arguments.threads,
+        arguments.threads or 1,
         arguments.seed,
+        *(folder_of(arguments, name) for name in _FOLDERS),
     )
+    if ("onednn" in request.against) != (request.onednn is not None):
+        raise ValueError("argument --onednn: goes with --against onednn, and that with --onednn FOLDER")
     if (
         request.options
         and request.against
@@ -153,7 +133,7 @@ def _names(argument: str, arguments: argparse.Namespace, default: tuple[str, ...
     text = getattr(arguments, argument)
     if text is None:
         return list(default)
-    known = _known(argument, SUITES[arguments.suite])
+    known = choices(SUITES[arguments.suite], argument)
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in known]
     if not known:
@@ -169,29 +149,41 @@ def _names(argument: str, arguments: argparse.Namespace, default: tuple[str, ...
     return list(dict.fromkeys(names))
 
 
-def _known(argument: str, suite: Suite) -> Collection[str]:
-    """The choices of an argument, by what a suite takes."""
-    if argument == "cells":
-        return ops.cells() if suite.cells else ()
-    choices: dict[str, Collection[str]] = {
-        "shapes": suite.known_shapes,
-        "modes": suite.modes,
-        "options": suite.options,
-        "against": suite.peers,
-    }
-    return choices[argument]
-
-
 def _elsewhere(argument: str, names: list[str]) -> str:
     """Which suites know all the names that this one does not."""
-    suites = [name for name, suite in SUITES.items() if set(names) <= set(_known(argument, suite))]
-    commands = " or ".join(f"`rnnfast bench {suite}`" for suite in suites)
-    return f"; {commands} has {'it' if len(names) == 1 else 'them'}" if suites else ""
+    suites = [name for name, suite in SUITES.items() if set(names) <= set(choices(suite, argument))]
+    if not suites:
+        return ""
+    others = f" (or {', '.join(suites[1:])})" if suites[1:] else ""
+    return f"; `rnnfast bench {suites[0]}`{others} has {'it' if len(names) == 1 else 'them'}"
 
 
 def _defaults(argument: str) -> str:
     chosen = ((name, getattr(suite, argument)) for name, suite in SUITES.items())
     return lines("default, by suite:", *(f"{name}: {', '.join(names)}" for name, names in chosen if names))
+
+
+def folder_of(arguments: argparse.Namespace, name: str) -> str | None:
+    """The folder that an argument names, as a whole path.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    folder = getattr(arguments, name)
+    if folder is not None and not os.path.isdir(folder):
+        raise ValueError(f"argument --{name}: must be a folder, got {folder!r}")
+    return None if folder is None else os.path.abspath(folder)
+
+
+def _refuse(arguments: argparse.Namespace, names: list[str]) -> None:
+    for name in names:
+        if getattr(arguments, name) is not None:
+            able = [ALL, *(other for other, suite in SUITES.items() if name in suite.folders)]
+            raise ValueError(
+                f"argument --{name}: the suite {arguments.suite} has no use for it; "
+                + " or ".join(f"`rnnfast bench {other}`" for other in able)
+                + " has"
+            )
 
 
 def _check_folder(path: str) -> None:

@@ -16,7 +16,7 @@ from .arguments import Request
 from .convolution_cases import CASES
 from .convolution_problem import ConvolutionProblem
 from .peak_memory import step_peaks
-from .peers import Peer
+from .peer import Peer
 from .timing import LONG_ROUND, REST, Job, Prepared, Timing, measure
 from .torch_rival import torch_rival
 

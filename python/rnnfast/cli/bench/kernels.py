@@ -1,8 +1,8 @@
 """The suite `kernels`: every cell at every shape, beside other libraries.
 
 Inference and training (forward, then the gradients of everything): milliseconds, GFLOP/s, share of the
-arithmetic peak measured beside the row, and the ratio to each peer. Not here: problems (`problems`), other
-libraries (`peers`).
+arithmetic peak measured beside the row, and the ratio to each peer, as the median over rounds that took place
+side by side. Not here: problems (`problems`), other libraries (`peers`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from typing import Any
 
 from . import machine
 from .arguments import Request
-from .peers import Peer
+from .peer import Peer, Unavailable
 from .problems import SHAPES, Problem
-from .timing import measure
+from .timing import REST, measure
+
+# Smallest share of the arithmetic peak, in float32.
+_PEAK_GOALS = {"inference": 0.92, "training": 0.88}
+_PEAK_SHAPES = ("mid", "large")
+# Smallest ratio of a peer's time to ours.
+_GOAL = 1.0
 
 
 def run(request: Request, rivals: list[Peer]) -> dict[str, Any]:
@@ -40,31 +46,43 @@ def run(request: Request, rivals: list[Peer]) -> dict[str, Any]:
             if "training" in request.modes:
                 problem.check_gradients()
             for mode in request.modes:
-                row = _time(problem, mode, rivals, request.seconds)
+                row = _time(problem, mode, rivals, request)
                 row |= {"shape": shape, "cell": cell, "mode": mode, "max_error": difference}
+                row["sizes"] = SHAPES[shape]._asdict()
                 row["peak_gflops"] = peak = machine.peak_gflops(request.dtype)
-                row["share_of_peak"] = row["gflops"] / (peak * request.threads)
+                row["share_of_peak"] = share = row["gflops"] / (peak * request.threads)
+                if shape in _PEAK_SHAPES and request.dtype == "float32":
+                    row |= {"peak_goal": _PEAK_GOALS[mode], "peak_met": share >= _PEAK_GOALS[mode]}
                 rows.append(row)
                 print(_line(row, width, rivals), flush=True)
     return {"rows": rows}
 
 
-def _time(problem: Problem, mode: str, rivals: list[Peer], seconds: float) -> dict[str, Any]:
+def _time(problem: Problem, mode: str, rivals: list[Peer], request: Request) -> dict[str, Any]:
     """Time one row: ours and every rival that has the cell and the mode, in turn."""
     contenders = {"rnnfast": problem.job(mode)}
+    notes = {}
     for rival in rivals:
-        job = rival.job(problem, mode)
+        try:
+            job = rival.job(problem, mode)
+        except Unavailable as reason:
+            notes[rival.name] = str(reason)
+            continue
         if job is not None:
             contenders[rival.name] = job
-    timings = measure(contenders, seconds)
+    rest = REST if request.threads > 1 and len(contenders) > 1 else 0.0
+    timings = measure(contenders, request.seconds, rest=rest)
     own = timings.pop("rnnfast")
+    peers = {}
+    for name, timing in timings.items():
+        ratio, quartiles = timing.over(own)
+        peers[name] = timing.figures() | {"ratio": ratio, "ratio_quartiles": quartiles}
+        peers[name] |= {"goal": _GOAL, "met": ratio >= _GOAL}
     return own.figures() | {
         "repeats": own.repeats,
         "gflops": problem.operations(mode) / own.milliseconds / 1e6,
-        "peers": {
-            name: timing.figures() | {"ratio": timing.milliseconds / own.milliseconds}
-            for name, timing in timings.items()
-        },
+        "peers": peers,
+        "notes": notes,
     }
 
 
@@ -76,4 +94,4 @@ def _line(row: dict[str, Any], width: int, rivals: list[Peer]) -> str:
     for rival in rivals:
         peer = row["peers"].get(rival.name)
         text += f" {peer['milliseconds']:>15.3f} {peer['ratio']:>5.2f}x" if peer else f" {'-':>15} {'-':>6}"
-    return text
+    return text + "".join(f"  ({name}: {reason})" for name, reason in row["notes"].items())

@@ -16,7 +16,7 @@ import numpy as np
 from .arguments import Request
 from .checks import Array
 from .layers import LayerProblem
-from .peers import Peer
+from .peer import Peer
 from .problems import SHAPES
 from .timing import LONG_ROUND, measure
 

@@ -14,6 +14,12 @@ from typing import Any
 import rnnfast
 from rnnfast import backend, ops
 
+# What limits instruction sets and threads, here and in other libraries.
+ENVIRONMENT = (
+    *("RNNFAST_ISA", "RNNFAST_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"),
+    *("MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CXX"),
+)
+
 
 def facts() -> dict[str, Any]:
     """Processor, system, versions, commit and date."""
@@ -25,6 +31,7 @@ def facts() -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "commit": _commit(),
         "configuration": backend.configuration(),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     }
 
 

@@ -15,7 +15,7 @@ from .catalogue import OPTIONS, Option, verdict
 from .layer_norm_lstm import compare
 from .layers import LayerProblem
 from .memory import step_memory
-from .peers import Peer
+from .peer import Peer
 from .problems import SHAPES, Shape
 from .timing import LONG_ROUND, measure
 

@@ -40,8 +40,8 @@ def step_peaks(case: WaveNetCase, request: Request, forms: dict[str, str]) -> di
     """
     words: dict[str, Any] = {"dtype": request.dtype, "threads": request.threads, "seed": request.seed}
     words["sizes"] = dataclasses.asdict(case)
-    own, goal = _in_process({**words, "form": None}), case.memory_goal or 1.0
-    theirs = {name: _in_process({**words, "form": form}) for name, form in forms.items()}
+    own, goal = in_process({**words, "form": None}), case.memory_goal or 1.0
+    theirs = {name: in_process({**words, "form": form}) for name, form in forms.items()}
     peers = {
         name: {"bytes": size, "ratio": own / size, "goal": goal, "met": own / size <= goal}
         for name, size in theirs.items()
@@ -49,9 +49,18 @@ def step_peaks(case: WaveNetCase, request: Request, forms: dict[str, str]) -> di
     return {"rnnfast_bytes": own, "peers": peers}
 
 
-def _in_process(words: dict[str, Any]) -> int:
+def in_process(words: dict[str, Any], module: str = __name__) -> int:
+    """What `answer` of a module prints in a process of its own.
+
+    Args:
+        words: what it is to measure; JSON in that process's argument.
+        module: the module.
+
+    Raises:
+        RuntimeError: if the process fails.
+    """
     # Not `-m`: the package imports this module, which would then be there twice.
-    command = [sys.executable, "-c", f"import {__name__} as memory; memory.answer()", json.dumps(words)]
+    command = [sys.executable, "-c", f"import {module} as memory; memory.answer()", json.dumps(words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

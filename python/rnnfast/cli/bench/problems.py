@@ -28,7 +28,17 @@ SHAPES = {
     "large": Shape(50, 64, 512, 1024),
     "b1": Shape(100, 1, 128, 256),
     "rl": Shape(16, 8, 64, 256),
+    # Nothing is tuned on these.
+    "odd": Shape(73, 17, 37, 127),
+    "prime": Shape(41, 5, 19, 513),
+    "tiny": Shape(30, 1, 3, 7),
+    "wide": Shape(20, 256, 16, 48),
+    "deep": Shape(400, 2, 40, 96),
 }
+# The shapes of the goals.
+NAMED_SHAPES = ("geron", "small", "mid", "large", "b1", "rl")
+# Hidden units of the suites of single steps and of blocks.
+UNITS = {"h16": 16, "h32": 32, "h64": 64}
 
 
 class Problem:

@@ -16,7 +16,7 @@ from rnnfast import models
 
 from .arguments import Request
 from .checks import Array
-from .peers import Peer
+from .peer import Peer
 from .timing import LONG_ROUND, Timing, measure
 
 LAYERS, CHANNELS, BLOCK = 20, 32, 64

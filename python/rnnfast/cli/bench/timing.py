@@ -33,10 +33,15 @@ REST = 1e-2
 
 
 class Timing(NamedTuple):
-    """Seconds per call of a job: of its first call, and of each round."""
+    """Seconds per call of a job: of its first call, and of each round.
+
+    Args:
+        cores: processor time of this process over the time that passed, in this job's turns.
+    """
 
     first: float
     rounds: tuple[float, ...]
+    cores: float = 0.0
 
     @property
     def milliseconds(self) -> float:
@@ -60,6 +65,7 @@ class Timing(NamedTuple):
             "milliseconds": self.milliseconds,
             "quartiles": self.quartiles,
             "first_call_milliseconds": self.first * 1e3,
+            "cores_used": self.cores,
         }
 
     def over(self, other: Timing) -> tuple[float, tuple[float, float]]:
@@ -97,13 +103,20 @@ def measure(
     warm = {name: _round(job, 1) for name, job in contenders.items()}
     calls = {name: max(1, int(shortest / max(duration, 1e-7))) for name, duration in warm.items()}
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
+    busy, passed = dict.fromkeys(contenders, 0.0), dict.fromkeys(contenders, 0.0)
     longest = max(warm[name] * calls[name] for name in contenders)
     for _ in range(max(5, int(seconds / max(longest, shortest)))):
         for name, job in contenders.items():
             if rest:
                 time.sleep(rest)
+            before, start = time.process_time(), time.perf_counter()
             rounds[name].append(_round(job, calls[name]))
-    return {name: Timing(first[name], tuple(durations)) for name, durations in rounds.items()}
+            passed[name] += time.perf_counter() - start
+            busy[name] += time.process_time() - before
+    return {
+        name: Timing(first[name], tuple(durations), busy[name] / (passed[name] or 1.0))
+        for name, durations in rounds.items()
+    }
 
 
 def _round(job: Job | Prepared, calls: int) -> float:
