@@ -301,3 +301,37 @@ def test_the_fast_way_is_the_one_taken(cell: str) -> None:
     for t in range(STEPS):
         _, state = layer.step(make_x(4)[:, t], state)
     assert not taken
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_step_of_no_samples(cell: str, dtype: type, layers: int) -> None:
+    layer = make_layer(cell, dtype, num_layers=layers)
+    y, state = layer.step(np.ones((0, INPUTS), dtype))
+    assert y.shape == (0, HIDDEN)
+    assert all(part.shape == (layers, 0, HIDDEN) for part in arrays_of(state))
+
+
+def test_an_array_that_was_held_while_weights_were_packed_is_not_forgotten() -> None:
+    layer = make_layer("gru")
+    x = make_x(2)
+    held = layer.weight_hh_l0.data
+    before, _ = layer(x)
+    layer.step(x[:, 0])
+    held[...] = 0.25
+    del held
+    fresh = make_layer("gru")
+    fresh.load_state_dict(layer.state_dict())
+    expected, _ = fresh(x)
+    assert not same_bits(before, expected)
+    assert same_bits(layer(x)[0], expected)
+    assert same_bits(layer.step(x[:, 0])[0], fresh.step(x[:, 0])[0])
+
+
+def test_a_tape_is_refused_after_a_write_through_an_array_held_since_before() -> None:
+    layer = make_layer("gru")
+    held = layer.weight_hh_l0.data
+    y, _, tape = layer.forward(make_x(2))
+    held[...] = 0.25
+    del held
+    with pytest.raises(RuntimeError, match="weights have changed since forward"):
+        layer.backward(tape, y)

@@ -103,3 +103,29 @@ def test_accumulation_refuses_what_is_not_alike() -> None:
             ops.accumulate([target], [source])
     with pytest.raises(ValueError, match="_core: sources must be as many as targets"):
         ops.accumulate([one], [])
+
+
+def test_gradients_in_memory_of_another_kind() -> None:
+    """A subclass of ndarray, such as a memory map, holds gradients like any array."""
+
+    class Mapped(np.ndarray):
+        pass
+
+    layer = nn.GRU(2, 3, seed=0)
+    parameters = list(layer.parameters())
+    size = sum(parameter.size for parameter in parameters)
+    buffer = nn.ParameterBuffer(np.zeros(size, np.float32), np.zeros(size, np.float32).view(Mapped))
+    offset = 0
+    for parameter in parameters:
+        parameter.move_to(buffer, offset)
+        offset += parameter.size
+    y, _, tape = layer.forward(np.ones((1, 4, 2), np.float32))
+    layer.backward(tape, y)
+    assert all(parameter.grad.any() for parameter in parameters)
+
+
+def test_nothing_is_added_where_one_array_does_not_fit() -> None:
+    targets = [np.zeros(3, np.float32), np.zeros(3, np.float32)]
+    with pytest.raises(ValueError, match="contiguous and alike"):
+        ops.accumulate(targets, [np.ones(3, np.float32), np.ones(4, np.float32)])
+    assert not targets[0].any()

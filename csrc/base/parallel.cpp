@@ -127,6 +127,7 @@ thread_local bool inside_part = false;
 
 // Where other processes want the same cores, a barrier waits for threads that do not run: after such a wait
 // so many jobs do without barriers.
+constexpr int kBarrierSpins = 10 * kSpins;  // a millisecond, more than parts differ by
 constexpr int kCrowdedJobs = 100;
 std::atomic<int> crowded{0};
 
@@ -193,6 +194,7 @@ Pool* take_pool(State& shared, int parts) {
   static_cast<void>(registered);
   if (shared.pool == nullptr || shared.pool_size < parts) {
     delete shared.pool;
+    shared.pool = nullptr;
     shared.pool_size = std::max(parts, thread_count());
     shared.pool = new Pool(shared.pool_size);
   }
@@ -213,7 +215,7 @@ int worthwhile_parts(int threads, double operations, index_t shares) {
 }
 
 int worthwhile_parts_at_once(int threads, double operations, index_t shares) {
-  if (crowded.load(std::memory_order_relaxed) > 0) {
+  if (threads > 1 && shares > 1 && crowded.load(std::memory_order_relaxed) > 0) {
     crowded.fetch_sub(1, std::memory_order_relaxed);
     return 1;
   }
@@ -248,7 +250,7 @@ void Barrier::wait() {
     return;
   }
   for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-    if (spins < kSpins) {
+    if (spins < kBarrierSpins) {
       pause_briefly();
     } else {
       crowded.store(kCrowdedJobs, std::memory_order_relaxed);

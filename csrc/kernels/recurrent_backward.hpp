@@ -148,10 +148,11 @@ class RecurrentBackwardPass {
     const bool whole_rows = Cell::kGatedSums > 0 || dims.layer_norm != api::LayerNorm::kNone ||
                             dims.projection > 0 || call.resets.data != nullptr || call.zoneout.training;
     const index_t unit_shares = whole_rows ? 0 : ceil_div(dims.hidden, kUnitGrain);
-    for_each_share(call.threads, operations, dims, unit_shares, [&](const ScanShare& share) {
-      const FlushDenormals flush;
-      RecurrentBackwardPass(arguments, schedule, buffers, kept, steps, share).scan();
-    });
+    for_each_share(call.threads, operations, dims.batch, steps.end - steps.begin, unit_shares,
+                   [&](const ScanShare& share) {
+                     const FlushDenormals flush;
+                     RecurrentBackwardPass(arguments, schedule, buffers, kept, steps, share).scan();
+                   });
   }
 
   RecurrentBackwardPass(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,

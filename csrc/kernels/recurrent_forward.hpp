@@ -84,10 +84,11 @@ class RecurrentForwardPass {
     const index_t unit_shares = Lines::wanted(dims) || with_options(arguments)
                                     ? 0
                                     : ceil_div(Weights{0, dims.hidden, 0}.panels(), kPanelsTogether);
-    for_each_share(arguments.call.threads, operations, dims, unit_shares, [&](const ScanShare& share) {
-      const FlushDenormals flush;
-      RecurrentForwardPass(arguments, schedule, buffers, steps, before, share).scan();
-    });
+    for_each_share(arguments.call.threads, operations, dims.batch, steps.end - steps.begin, unit_shares,
+                   [&](const ScanShare& share) {
+                     const FlushDenormals flush;
+                     RecurrentForwardPass(arguments, schedule, buffers, steps, before, share).scan();
+                   });
   }
 
  private:

@@ -120,13 +120,13 @@ struct ScanShare {
   }
 };
 
-// body(share) on every thread that a scan of so many operations deserves. unit_shares: parts that the units
-// may be divided into, 0 where they may not.
+// body(share) on every thread that a scan of `steps` steps and so many operations deserves. unit_shares:
+// parts that the units may be divided into, 0 where they may not.
 template <class Body>
-RNNFAST_INLINE void for_each_share(int threads, double operations, const api::RecurrentDims& dims,
+RNNFAST_INLINE void for_each_share(int threads, double operations, index_t batch, index_t steps,
                                    index_t unit_shares, Body&& body) {
-  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(dims.batch, kGroupRows));
-  const double step = dims.steps > 0 ? operations / static_cast<double>(dims.steps) : 0;
+  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(batch, kGroupRows));
+  const double step = steps > 0 ? operations / static_cast<double>(steps) : 0;
   const int at_once = parallel::worthwhile_parts_at_once(threads, step, unit_shares);
   // Half as many threads again, at least: by samples nobody waits.
   if (2 * at_once > 3 * parts) {

@@ -22,19 +22,24 @@ py::array at_cache_line(const py::array& memory, const std::vector<py::ssize_t>&
 }
 
 // target += source, element by element, for lists of arrays that are as long.
-void accumulate(const py::list& targets, const py::list& sources) {
+// All are checked before the first is added to.
+void accumulate(const std::vector<py::object>& targets, const std::vector<py::object>& sources) {
   if (targets.size() != sources.size()) fail("sources", "must be as many as targets");
   for (std::size_t k = 0; k < targets.size(); ++k) {
-    PyObject *const target = PyList_GET_ITEM(targets.ptr(), k), *const source =
-                                                                    PyList_GET_ITEM(sources.ptr(), k);
-    if (!PyObject_TypeCheck(target, NumpyType<float>::get().array)) fail("targets", "must be arrays");
-    by_dtype(py::reinterpret_borrow<py::array>(target), "targets", [&](auto zero) {
+    PyObject *const target = targets[k].ptr(), *const source = sources[k].ptr();
+    if (!py::isinstance<py::array>(targets[k])) fail("targets", "must be arrays");
+    by_dtype(py::reinterpret_borrow<py::array>(targets[k]), "targets", [&](auto zero) {
       using T = decltype(zero);
       if (!is_plain_like<T>(source, target) || !is_plain_like<T>(target, target) || !is_writable(target))
         fail("targets, sources", "must be contiguous and alike, and the targets writable");
-      T* const to = data_of<T>(target);
-      const T* const from = data_of<T>(source);
-      const index_t count = size_of(target);
+    });
+  }
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    by_dtype(py::reinterpret_borrow<py::array>(targets[k]), "targets", [&](auto zero) {
+      using T = decltype(zero);
+      T* const to = data_of<T>(targets[k].ptr());
+      const T* const from = data_of<T>(sources[k].ptr());
+      const index_t count = size_of(targets[k].ptr());
       without_interpreter(static_cast<double>(count), [&] {
         for (index_t i = 0; i < count; ++i) to[i] += from[i];
       });

@@ -16,10 +16,11 @@ struct Guard {
     static PyObject* const name = PyUnicode_InternFromString("stamp");
     PyObject* const now = PyObject_GetAttr(holder.ptr(), name);
     if (now == nullptr) throw py::error_already_set();
-    bool same = now == stamp.ptr();
-    if (!same && PyLong_CheckExact(now)) same = PyObject_RichCompareBool(now, stamp.ptr(), Py_EQ) == 1;
+    // None: nobody can tell.
+    const int same = now == Py_None ? 0 : PyObject_RichCompareBool(now, stamp.ptr(), Py_EQ);
     Py_DECREF(now);
-    return same;
+    if (same < 0) throw py::error_already_set();
+    return same == 1;
   }
 };
 

@@ -52,8 +52,9 @@ bool is_plain(PyObject* object, const std::array<index_t, kAxes>& shape) {
 template <class T>
 bool is_rows(PyObject* object, index_t columns) {
   constexpr py::ssize_t kSize = sizeof(T);
-  return is_array<T>(object, 2) && fields(object)->dimensions[1] == columns &&
-         (fields(object)->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
+  if (!is_array<T>(object, 2) || fields(object)->dimensions[1] != columns) return false;
+  if (fields(object)->dimensions[0] == 0) return true;  // NumPy gives empty arrays any strides
+  return (fields(object)->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
          (columns <= 1 || fields(object)->strides[1] == kSize) && fields(object)->strides[0] % kSize == 0;
 }
 

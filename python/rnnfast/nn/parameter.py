@@ -33,8 +33,8 @@ class ParameterBuffer:
     __slots__ = ("_exposures", "_touched", "data", "grad", "version")
 
     def __init__(self, data: Array, grad: Array | None = None, version: int = 0) -> None:
-        self.data = data
-        self.grad = np.zeros_like(data) if grad is None else grad
+        self.data = np.asarray(data)  # the same memory, for kernels that read plain arrays
+        self.grad = np.zeros_like(self.data) if grad is None else np.asarray(grad)
         self.version = version
         self._touched = 0
         self._exposures: set[int] = set()  # not a count: threads may add and discard at once
@@ -50,7 +50,8 @@ class ParameterBuffer:
         return exposure
 
     def cover(self, exposure: _Exposure) -> None:
-        """The last view of such a base is gone."""
+        """The last view of such a base is gone: it may have been written to until now."""
+        self.version += 1
         self._exposures.discard(id(exposure))
 
     @property
