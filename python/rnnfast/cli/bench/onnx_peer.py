@@ -79,6 +79,8 @@ class OnnxRuntime(Peer):
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
+        # Its threads spin within a call; after it they would take a core from the next contender.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         return self._runtime.InferenceSession(
             self._model(problem, states).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
