@@ -125,10 +125,11 @@ State& state() {
 
 thread_local bool inside_part = false;
 
-// Where other processes want the same cores, a barrier waits for threads that do not run: after such a wait
-// so many jobs do without barriers.
-constexpr int kBarrierSpins = 10 * kSpins;  // a millisecond, more than parts differ by
-constexpr int kCrowdedJobs = 100;
+// Where other processes want the same cores, a barrier waits for threads that do not run. After a wait of a
+// millisecond, more than parts differ by, the rest of the job spins a tenth of that, and so many jobs do
+// without barriers: few, as one such wait may be chance.
+constexpr int kBarrierSpins = 10 * kSpins;
+constexpr int kCrowdedJobs = 10;
 std::atomic<int> crowded{0};
 
 void before_fork() { state().mutex.lock(); }
@@ -177,7 +178,10 @@ int thread_count() {
   return threads;
 }
 
-void set_thread_count(int count) { state().threads.store(std::max(1, count), std::memory_order_relaxed); }
+void set_thread_count(int count) {
+  state().threads.store(std::max(1, count), std::memory_order_relaxed);
+  crowded.store(0, std::memory_order_relaxed);  // another number of threads, another chance
+}
 
 namespace {
 
@@ -249,8 +253,9 @@ void Barrier::wait() {
     round_.store(round + 1, std::memory_order_release);
     return;
   }
+  const int patience = crowded.load(std::memory_order_relaxed) > 0 ? kBarrierSpins / 10 : kBarrierSpins;
   for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-    if (spins < kBarrierSpins) {
+    if (spins < patience) {
       pause_briefly();
     } else {
       crowded.store(kCrowdedJobs, std::memory_order_relaxed);

@@ -28,7 +28,7 @@ class RecurrentForwardPass {
   using Block = ForwardBlock<Cell, T>;
   // Threads that share units own whole cache lines of them, and what a single row takes together.
   static constexpr index_t kPanelsTogether = 2 * Panel::kPanelsForOneRow;
-  static constexpr index_t kSumRow = Panel::kSums * V::kLanes;  // sums of one sample and one panel
+  static constexpr index_t kSumRow = PanelSums<Panel, T>::kRow;
 
  public:
   using Arguments = api::RecurrentForward<T>;
