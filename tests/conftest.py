@@ -4,7 +4,10 @@ dtypes.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -36,3 +39,17 @@ def _threads() -> Iterator[None]:
     before = rnnfast.get_num_threads()
     yield
     rnnfast.set_num_threads(before)
+
+
+@pytest.fixture
+def render() -> ModuleType:
+    """The script bench/render.py as a module."""
+    script = Path(__file__).parents[1] / "bench" / "render.py"
+    if not script.exists():
+        pytest.skip("no bench folder beside the tests")
+    specification = importlib.util.spec_from_file_location("render", script)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -293,15 +293,9 @@ def test_another_stream_is_not_timed(
     assert f"error: bench: {message}; not timed" in capsys.readouterr().err
 
 
-def test_tables_of_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = Path(__file__).parents[1] / "bench" / "render.py"
-    if not script.exists():
-        pytest.skip("no bench folder beside the tests")
-    specification = importlib.util.spec_from_file_location("render", script)
-    assert specification is not None
-    assert specification.loader is not None
-    render = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(render)
+def test_tables_of_the_results(
+    tmp_path: Path, render: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     for words, heads, lines in ((QUICK, "| shape | mode |", 9), (["bench", "streaming"], "| receptive", 2)):
         path = str(tmp_path / "result.json")
         assert main([*words, "--seconds", "0.001", "--json", path]) == 0

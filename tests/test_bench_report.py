@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -87,15 +87,9 @@ def test_plots(folder: Path) -> None:
         assert f"({name}.png)" in text
 
 
-def test_render_writes_the_page_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = Path(__file__).parents[1] / "bench" / "render.py"
-    if not script.exists():
-        pytest.skip("no bench folder beside the tests")
-    specification = importlib.util.spec_from_file_location("render", script)
-    assert specification is not None
-    assert specification.loader is not None
-    render = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(render)
+def test_render_writes_the_page_again(
+    folder: Path, render: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     render.main(str(folder))
     assert (folder / report.PAGE).exists()
     capsys.readouterr()
