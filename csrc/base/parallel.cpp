@@ -16,9 +16,10 @@
 namespace rnnfast::parallel {
 namespace {
 
-// A worker that has just finished spins this many times before it sleeps: layers of one model follow each
-// other within microseconds, and waking a sleeping thread costs tens of them.
-constexpr int kSpins = 4000;
+// A worker that has just finished waits for so many rounds of spinning before it sleeps: layers of one model
+// follow each other within microseconds, and waking a sleeping thread costs tens of them. Between rounds it
+// offers its core, which the scheduler may have given to two threads of this pool while another is idle.
+constexpr int kRounds = 100, kSpinsPerRound = 40;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -28,13 +29,20 @@ void pause_briefly() {
 #endif
 }
 
+void spin_a_round() {
+  for (int spin = 0; spin < kSpinsPerRound; ++spin) pause_briefly();
+  std::this_thread::yield();
+}
+
+// Threads that take the parts of a job, the caller among them. Parts are claimed one by one, so that a worker
+// that sleeps, or has no core, costs the others the time of its parts and not of its coming.
 class Pool {
  public:
   // Where the system gives fewer threads than asked for, those it gave do all parts.
   explicit Pool(int threads) {
     for (int member = 1; member < threads; ++member) {
       try {
-        workers_.emplace_back([this, member] { work(member); });
+        workers_.emplace_back([this] { work(); });
       } catch (const std::system_error&) {
         break;
       }
@@ -45,7 +53,7 @@ class Pool {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       stopping_ = true;
-      job_.fetch_add(1, std::memory_order_release);
+      ticket_.fetch_add(kNextJob, std::memory_order_release);
     }
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
@@ -57,53 +65,58 @@ class Pool {
     task_ = task;
     context_ = context;
     parts_ = parts;
-    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    unfinished_.store(parts, std::memory_order_relaxed);
     {
-      // The lock orders the new job before a worker's decision to sleep.
+      // The lock orders the new job before a worker's decision to sleep. All parts of the job before are
+      // taken: the low half of the ticket is 0.
       std::lock_guard<std::mutex> lock(mutex_);
-      job_.fetch_add(1, std::memory_order_release);
+      ticket_.fetch_add(kNextJob + static_cast<std::uint64_t>(parts), std::memory_order_release);
     }
     if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
-    do_parts(0);
-    int spins = 0;
-    while (pending_.load(std::memory_order_acquire) > 0) {
-      if (++spins < kSpins) {
-        pause_briefly();
-      } else {
-        std::this_thread::yield();
-      }
-    }
+    do_parts();
+    while (unfinished_.load(std::memory_order_acquire) > 0) spin_a_round();
   }
 
  private:
-  void do_parts(int member) {
-    for (int part = member; part < parts_; part += threads()) task_(context_, part);
+  // Number of the job in the high half; in the low half how many of its parts nobody has taken yet.
+  static constexpr std::uint64_t kNextJob = std::uint64_t{1} << 32;
+
+  // A part can be taken only of the job that the ticket names, and keeps that job from ending: what the job
+  // is stands still from here until the part is done.
+  void do_parts() {
+    std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    while (const int left = static_cast<int>(ticket & (kNextJob - 1))) {
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
+      task_(context_, parts_ - left);
+      unfinished_.fetch_sub(1, std::memory_order_release);
+      ticket = ticket_.load(std::memory_order_acquire);
+    }
   }
 
-  void work(int member) {
+  std::uint64_t job() const { return ticket_.load(std::memory_order_acquire) / kNextJob; }
+
+  void work() {
     std::uint64_t seen = 0;
     for (;;) {
-      for (int spins = 0; spins < kSpins && job_.load(std::memory_order_acquire) == seen; ++spins)
-        pause_briefly();
-      if (job_.load(std::memory_order_acquire) == seen) {
+      for (int round = 0; round < kRounds && job() == seen; ++round) spin_a_round();
+      if (job() == seen) {
         std::unique_lock<std::mutex> lock(mutex_);
         sleeping_.fetch_add(1, std::memory_order_acq_rel);
-        wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
+        wake_.wait(lock, [&] { return job() != seen; });
         sleeping_.fetch_sub(1, std::memory_order_acq_rel);
       }
-      seen = job_.load(std::memory_order_acquire);
+      seen = job();
       if (stopping_) return;
-      do_parts(member);
-      pending_.fetch_sub(1, std::memory_order_release);
+      do_parts();
     }
   }
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<std::uint64_t> job_{0};
+  alignas(64) std::atomic<std::uint64_t> ticket_{0};
+  alignas(64) std::atomic<int> unfinished_{0};
   std::atomic<int> sleeping_{0};
-  std::atomic<int> pending_{0};
   void (*task_)(void*, int) = nullptr;
   void* context_ = nullptr;
   int parts_ = 0;
@@ -128,7 +141,7 @@ thread_local bool inside_part = false;
 // Where other processes want the same cores, a barrier waits for threads that do not run. After a wait of a
 // millisecond, more than parts differ by, the rest of the job spins a tenth of that, and so many jobs do
 // without barriers: few, as one such wait may be chance.
-constexpr int kBarrierSpins = 10 * kSpins;
+constexpr int kBarrierSpins = 40000;
 constexpr int kCrowdedJobs = 10;
 std::atomic<int> crowded{0};
 
@@ -215,7 +228,8 @@ void run_in(Pool& pool, State& shared, int parts, void (*task)(void*, int), void
 }  // namespace
 
 int worthwhile_parts(int threads, double operations, index_t shares) {
-  return parts_for(threads, operations, 1.5e6, shares);  // some 20 µs of one core at full rate
+  // Some 3 µs of one core at full rate, and five times that for the small layers that do so little at a time.
+  return parts_for(threads, operations, 3e5, shares);
 }
 
 int worthwhile_parts_at_once(int threads, double operations, index_t shares) {

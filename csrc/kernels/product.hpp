@@ -51,14 +51,14 @@ struct SumRows {
   index_t stride;
 };
 
-// Adds rows x panel to sums in memory. A panel has kColumns vectors; column c adds to the sum at slot[c]
-// vectors into a row of sums.
-template <class T, int kColumns>
+// Adds rows x panel to sums in memory. A panel has kVectors vectors, of which the first kColumns are used;
+// column c adds to the sum at slot[c] vectors into a row of sums.
+template <class T, int kColumns, int kVectors = kColumns>
 struct PanelProduct {
   using V = Vec<T>;
   static constexpr int kFitting = kTileSums / kColumns;
   static constexpr int kRows = kFitting < 8 ? kFitting : 8;
-  static constexpr index_t kDepthBlock = kPanelBlockBytes / (kColumns * static_cast<index_t>(sizeof(V)));
+  static constexpr index_t kDepthBlock = kPanelBlockBytes / (kVectors * static_cast<index_t>(sizeof(V)));
   // One row alone has only kColumns chains of FMAs per panel, too few to hide their latency of 4 cycles on 2
   // pipes.
   static constexpr int kPanelsForOneRow = kColumns >= 4 ? 2 : kColumns == 3 ? 3 : 4;
@@ -73,7 +73,7 @@ struct PanelProduct {
           tile<decltype(tile_rows)::value>(rows + first, segment.offset + k, panel, block,
                                            {sums.data + first * sums.stride, sums.stride}, slot);
         });
-        panel += block * kColumns * V::kLanes;
+        panel += block * kVectors * V::kLanes;
       }
     }
   }
@@ -108,7 +108,7 @@ struct PanelProduct {
       for (int c = 0; c < kColumns; ++c)
         sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
     }
-    accumulate<kTileRows, 1, kColumns, 1>(sum, at, panel, 0, depth);
+    accumulate<kTileRows, 1, kColumns, 1, kVectors>(sum, at, panel, 0, depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
@@ -129,6 +129,11 @@ template <class T>
 RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) {
   return round_up(columns, kDenseWidth<T>) * depth;
 }
+
+// Columns of the last panel that do not reach its second vector are a product of one vector per row.
+template <class T>
+using HalfDenseProduct = PanelProduct<T, 1, kDenseVectors>;
+static_assert(kDenseVectors == 2);
 
 // No finish that takes two vectors at once.
 struct OneByOne {
@@ -156,6 +161,7 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   for (index_t column = begin; column < columns;) {
     // Lines of sums: one per row, or for one row alone one per panel.
     const bool together = count == 1 && column + kTogether * kWidth <= columns;
+    const bool half = columns - column <= V::kLanes;
     const index_t lines = together ? kTogether : count;
     for (index_t line = 0; line < lines; ++line) {
       const T* const start = together ? starts[0] + column + line * kWidth : starts[line] + column;
@@ -164,6 +170,8 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     }
     if (together) {
       DenseProduct<T>::run_one_row(rows[0], segments, packed, panel_size, sums, kDenseSlots);
+    } else if (half) {
+      HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
       DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     }

@@ -312,7 +312,7 @@ class RecurrentForwardPass {
                                           {block.operand, dims_.outputs(), hidden_panel},
                                           starts,
                                           run};
-        product.form(block.count, sums);
+        product.form(block.count, dims_.hidden - panel * Weights::kWidth, sums);
       }
       for (int u = 0; u < Panel::kUnitVectors; ++u) {
         const T* const of_vector = sums + u * V::kLanes;

@@ -11,7 +11,7 @@ namespace rnnfast::RNNFAST_ISA {
 template <class Panel, class T>
 struct PanelSums {
   using V = Vec<T>;
-  static constexpr int kColumns = Panel::kColumns, kRows = PanelProduct<T, kColumns>::kRows;
+  static constexpr int kColumns = Panel::kColumns;
   static constexpr index_t kRow = Panel::kSums * V::kLanes;  // sums of one row
 
   // Rows with their depth, and the panel that they are multiplied with. Null rows: that product is in the
@@ -25,17 +25,27 @@ struct PanelSums {
   const T* const* start;  // of every row; the sums' runs lie `run` apart
   index_t run;
 
-  void form(index_t count, T* sums) const {
+  // Of `units` units of the panel: where they do not reach its second vector, and a tile's columns are the
+  // vectors of one gate, the sums of the first vector alone.
+  void form(index_t count, index_t units, T* sums) const {
+    if constexpr (kColumns == Panel::kUnitVectors && kColumns == 2) {
+      if (units <= V::kLanes) return form<1>(count, sums);
+    }
+    form<kColumns>(count, sums);
+  }
+
+ private:
+  template <int kUsed>
+  RNNFAST_INLINE void form(index_t count, T* sums) const {
     for (int group = 0; group < Panel::kGroups; ++group) {
-      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+      for_each_tile<PanelProduct<T, kUsed>::kRows>(0, count, [&](auto tile_rows, index_t first) {
         with_group<0>(group, [&](auto own) {
-          tile<decltype(tile_rows)::value, decltype(own)::value>(first, sums + first * kRow);
+          tile<decltype(tile_rows)::value, decltype(own)::value, kUsed>(first, sums + first * kRow);
         });
       });
     }
   }
 
- private:
   template <int kGroup, class Body>
   static RNNFAST_INLINE void with_group(int group, Body&& body) {
     if constexpr (kGroup + 1 < Panel::kGroups) {
@@ -49,19 +59,19 @@ struct PanelSums {
     return start[row] + slot / Panel::kUnitVectors * run + slot % Panel::kUnitVectors * V::kLanes;
   }
 
-  template <int kTileRows, int kGroup>
+  template <int kTileRows, int kGroup, int kUsed>
   RNNFAST_INLINE void tile(index_t first, T* sums) const {
     constexpr const int* kIn = Panel::kInputSlots.slot + kGroup * kColumns;
     constexpr const int* kOut = Panel::kHiddenSlots.slot + kGroup * kColumns;
-    V sum[kTileRows][kColumns];
+    V sum[kTileRows][kUsed];
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kColumns; ++c) sum[r][c] = V::load(start_of(first + r, kIn[c]));
+      for (int c = 0; c < kUsed; ++c) sum[r][c] = V::load(start_of(first + r, kIn[c]));
     }
-    if (inputs.rows != nullptr) add<kTileRows, kGroup>(inputs, first, sum);
+    if (inputs.rows != nullptr) add<kTileRows, kGroup, kUsed>(inputs, first, sum);
     RNNFAST_UNROLL
-    for (int c = 0; c < kColumns; ++c) {
+    for (int c = 0; c < kUsed; ++c) {
       if (kIn[c] == kOut[c]) continue;
       RNNFAST_UNROLL
       for (int r = 0; r < kTileRows; ++r) {
@@ -69,20 +79,20 @@ struct PanelSums {
         sum[r][c] = V::load(start_of(first + r, kOut[c]));
       }
     }
-    add<kTileRows, kGroup>(hidden, first, sum);
+    add<kTileRows, kGroup, kUsed>(hidden, first, sum);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kColumns; ++c) sum[r][c].store(sums + r * kRow + kOut[c] * V::kLanes);
+      for (int c = 0; c < kUsed; ++c) sum[r][c].store(sums + r * kRow + kOut[c] * V::kLanes);
     }
   }
 
-  template <int kTileRows, int kGroup>
-  static RNNFAST_INLINE void add(const Operand& operand, index_t first, V (&sum)[kTileRows][kColumns]) {
+  template <int kTileRows, int kGroup, int kUsed>
+  static RNNFAST_INLINE void add(const Operand& operand, index_t first, V (&sum)[kTileRows][kUsed]) {
     const T* at[kTileRows];
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) at[r] = operand.rows[first + r];
-    accumulate<kTileRows, 1, kColumns, 1>(
+    accumulate<kTileRows, 1, kUsed, 1, kColumns>(
         sum, at, operand.panel + kGroup * operand.depth * kColumns * V::kLanes, 0, operand.depth);
   }
 };

@@ -23,8 +23,9 @@ constexpr int kTileSums = 8;
 #endif
 
 // Row r is read at rows[r][k * kRowStep]. `kPanels` panels lie panel_stride apart; panel p feeds columns p *
-// kColumns onwards.
-template <int kRows, int kPanels, int kColumns, int kRowStep, class T>
+// kColumns onwards. Of a panel that is not full the first columns alone may be used: kVectors is what one k
+// holds of it.
+template <int kRows, int kPanels, int kColumns, int kRowStep, int kVectors = kColumns, class T>
 RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows],
                                const T* panel, index_t panel_stride, index_t depth) {
   using V = Vec<T>;
@@ -39,7 +40,7 @@ RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T
     for (int p = 0; p < kPanels; ++p) {
       RNNFAST_UNROLL
       for (int c = 0; c < kColumns; ++c) weight[p * kColumns + c] = V::load(column[p] + c * V::kLanes);
-      column[p] += kColumns * V::kLanes;
+      column[p] += kVectors * V::kLanes;
     }
     RNNFAST_UNROLL
     for (int r = 0; r < kRows; ++r) {
