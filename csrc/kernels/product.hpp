@@ -78,17 +78,18 @@ struct PanelProduct {
     }
   }
 
-  // One row and kPanelsForOneRow panels, panel_stride apart, which begin with the same segments; slot has an
-  // entry for every column of every panel.
+  // One row and kPanels panels, panel_stride apart, which begin with the same segments; slot has an entry for
+  // every column of every panel.
+  template <int kPanels>
   static void run_one_row(const T* row, const Segments& segments, const T* panel, index_t panel_stride,
                           T* sums, const int* slot) {
-    constexpr int kAll = kPanelsForOneRow * kColumns;
+    constexpr int kAll = kPanels * kColumns;
     V sum[1][kAll];
     RNNFAST_UNROLL
     for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(sums + slot[c] * V::kLanes);
     for (int s = 0; s < segments.count; ++s) {
       const T* const at[1] = {row + segments.segment[s].offset};
-      accumulate<1, kPanelsForOneRow, kColumns, 1>(sum, at, panel, panel_stride, segments.segment[s].depth);
+      accumulate<1, kPanels, kColumns, 1>(sum, at, panel, panel_stride, segments.segment[s].depth);
       panel += segments.segment[s].depth * kColumns * V::kLanes;
     }
     RNNFAST_UNROLL
@@ -160,17 +161,21 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   packed += begin / kWidth * panel_size;
   for (index_t column = begin; column < columns;) {
     // Lines of sums: one per row, or for one row alone one per panel.
-    const bool together = count == 1 && column + kTogether * kWidth <= columns;
-    const bool half = columns - column <= V::kLanes;
-    const index_t lines = together ? kTogether : count;
+    const bool together = count == 1;
+    const index_t left = ceil_div(columns - column, kWidth);
+    const index_t panels = !together ? 1 : left < kTogether ? left : kTogether;
+    const index_t lines = together ? panels : count;
     for (index_t line = 0; line < lines; ++line) {
       const T* const start = together ? starts[0] + column + line * kWidth : starts[line] + column;
       for (int c = 0; c < kDenseVectors; ++c)
         V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
     }
     if (together) {
-      DenseProduct<T>::run_one_row(rows[0], segments, packed, panel_size, sums, kDenseSlots);
-    } else if (half) {
+      call_with_rows<kTogether>(panels, [&](auto number) {
+        DenseProduct<T>::template run_one_row<decltype(number)::value>(rows[0], segments, packed, panel_size,
+                                                                       sums, kDenseSlots);
+      });
+    } else if (columns - column <= V::kLanes) {
       HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
       DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
@@ -185,7 +190,6 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
         finish(together ? 0 : line, first + c * V::kLanes, V::load(own + c * V::kLanes));
       }
     }
-    const index_t panels = together ? kTogether : 1;
     column += panels * kWidth;
     packed += panels * panel_size;
   }

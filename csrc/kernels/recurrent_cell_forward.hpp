@@ -62,34 +62,43 @@ class CellForward {
     return Cell::kUnitWeights == 0 && !zoned && !projected_ && !normed_;
   }
 
-  // One vector of units of rows r and r + 1, whose sums lie `row` apart.
-  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, const T* sums, index_t row,
+  // Two vectors of units, of rows r and r + 1 (kRows = 1), or of one row side by side (kRows = 0); sum s lies
+  // s * run behind the first of each.
+  template <int kRows>
+  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, const T* sums, const T* sums_too,
                               index_t run) const {
     using W = Pair<T>;
+    const index_t r_too = r + kRows, unit_too = kRows == 0 ? unit + V::kLanes : unit;
     W sum[Cell::kSums], next[Cell::kStates], tape[Cell::kSums], previous[Cell::kStates],
         unit_weight[kUnitSlots<Cell>];
-    for (int s = 0; s < Cell::kSums; ++s) sum[s] = W::load(sums + s * run, sums + row + s * run);
+    for (int s = 0; s < Cell::kSums; ++s) sum[s] = W::load(sums + s * run, sums_too + s * run);
     previous[0] = Cell::kOutputState > 0
                       ? W::zero()
-                      : W::load(block.previous[0][r] + unit, block.previous[0][r + 1] + unit);
+                      : W::load(block.previous[0][r] + unit, block.previous[0][r_too] + unit_too);
     for (int s = 1; s < Cell::kStates; ++s)
-      previous[s] = W::load(block.previous[s][r] + unit, block.previous[s][r + 1] + unit);
+      previous[s] = W::load(block.previous[s][r] + unit, block.previous[s][r_too] + unit_too);
     Cell::state(sum, previous, unit_weight, next, tape);
     if constexpr (Cell::kOutputState > 0) next[0] = Cell::output(tape, next[Cell::kOutputState]);
-    const index_t left = hidden_ - unit;
-    T *const kept = block.tape[r], *const kept_too = block.tape[r + 1];
+    const index_t left = hidden_ - unit, left_too = kRows == 0 ? left - V::kLanes : left;
+    T *const kept = block.tape[r], *const kept_too = block.tape[r_too];
     if (kept != nullptr) {
-      for (int s = 0; s < Cell::kTape; ++s) keep_two(tape[s], kept, kept_too, s * hidden_ + unit, left);
-      for (int s = 1; s < Cell::kStates; ++s)
-        keep_two(next[s], kept, kept_too, row_.states + (s - 1) * hidden_ + unit, left);
+      for (int s = 0; s < Cell::kTape; ++s) {
+        const index_t run_of_tape = s * hidden_;
+        keep_two(tape[s], kept + run_of_tape + unit, kept_too + run_of_tape + unit_too, left, left_too);
+      }
+      for (int s = 1; s < Cell::kStates; ++s) {
+        const index_t run_of_tape = row_.states + (s - 1) * hidden_;
+        keep_two(next[s], kept + run_of_tape + unit, kept_too + run_of_tape + unit_too, left, left_too);
+      }
     }
     for (int s = 1; s < Cell::kStates; ++s) {
-      next[s].store(block.previous[s][r] + unit, block.previous[s][r + 1] + unit);
+      next[s].store(block.previous[s][r] + unit, block.previous[s][r_too] + unit_too);
       if (block.states[s][r] != nullptr)
-        store_up_to(next[s], block.states[s][r] + unit, block.states[s][r + 1] + unit, left);
+        store_up_to(next[s], block.states[s][r] + unit, left, block.states[s][r_too] + unit_too, left_too);
     }
-    next[0].store(block.next_h[r] + unit, block.next_h[r + 1] + unit);
-    if (block.y[r] != nullptr) store_up_to(next[0], block.y[r] + unit, block.y[r + 1] + unit, left);
+    next[0].store(block.next_h[r] + unit, block.next_h[r_too] + unit_too);
+    if (block.y[r] != nullptr)
+      store_up_to(next[0], block.y[r] + unit, left, block.y[r_too] + unit_too, left_too);
   }
 
   // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room
@@ -111,10 +120,10 @@ class CellForward {
  private:
   // Onto the tape. The next cache line of the run is fetched for the next panel: the rows come from memory
   // and lie too far apart for the hardware to foresee.
-  static RNNFAST_INLINE void keep_two(Pair<T> value, T* row, T* row_too, index_t at, index_t left) {
-    __builtin_prefetch(row + at + kRowPadding<T>, 1, 2);
-    __builtin_prefetch(row_too + at + kRowPadding<T>, 1, 2);
-    store_up_to(value, row + at, row_too + at, left);
+  static RNNFAST_INLINE void keep_two(Pair<T> value, T* to, T* to_too, index_t left, index_t left_too) {
+    __builtin_prefetch(to + kRowPadding<T>, 1, 2);
+    __builtin_prefetch(to_too + kRowPadding<T>, 1, 2);
+    store_up_to(value, to, left, to_too, left_too);
   }
 
   // What the cell reads besides its sums. h itself enters only where it is no output of another state.

@@ -104,6 +104,7 @@ class RecurrentForwardPass {
         own_(share.positions()),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         tape_row_(dims_),
+        cell_(call_),
         lines_(call_, buffers.lines, share.part),
         panels_(share.units(weights_.panels(), kPanelsTogether)),
         units_(state_stride<T>(dims_.widest_state())),
@@ -142,7 +143,8 @@ class RecurrentForwardPass {
       const index_t left = steps_.end - step, fitting = kRowBlock / active;
       const bool few = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > 2);
       const index_t together = !few || fitting < 2 ? 1 : fitting < left ? fitting : left;
-      index_t first_line[kRowBlock] = {-1};
+      index_t first_line[kRowBlock];
+      first_line[0] = -1;
       if (together > 1) input_lines(step, together, first_line);
       for (index_t s = 0; s < together; ++s) run_step(step + s, first_line[s]);
       step += together;
@@ -275,59 +277,66 @@ class RecurrentForwardPass {
 
   void run_panels(const Block& block, index_t first_line) {
     alignas(64) T sums[kRowBlock * kSumRow];
-    const CellForward<Cell, T> cell(call_);
-    const bool with_inputs = first_line < 0, plain = cell.plain();
-    const index_t run = with_inputs ? Weights::kWidth : lines_.run();
+    const bool with_inputs = first_line < 0;
     const T* starts[kRowBlock];
-    for (index_t panel = panels_.begin; panel < panels_.end;) {
-      // Sums of one row per sample, or for one sample alone one per panel.
-      const bool side = block.count == 1 && panel + Panel::kPanelsForOneRow <= panels_.end;
-      const index_t panels = side ? Panel::kPanelsForOneRow : 1;
-      const index_t rows = side ? panels : block.count;
-      for (index_t row = 0; row < rows; ++row) {
-        const index_t own_panel = side ? panel + row : panel;
-        starts[row] = with_inputs ? weights_.start_of(call_.packed, own_panel)
-                                  : lines_.line(first_line + (side ? 0 : row)) + own_panel * Weights::kWidth;
-      }
-      const T* const input_panel = weights_.input_panel(call_.packed, panel);
-      const T* const hidden_panel = weights_.hidden_panel(call_.packed, panel);
-      if (side) {
-        for (index_t row = 0; row < rows; ++row) {
-          for (int s = 0; s < Cell::kSums; ++s) {
-            for (int u = 0; u < Panel::kUnitVectors; ++u) {
-              V::load(starts[row] + s * run + u * V::kLanes)
-                  .store(sums + row * kSumRow + (s * Panel::kUnitVectors + u) * V::kLanes);
-            }
-          }
-        }
-        constexpr index_t kGroup = Panel::kColumns * V::kLanes;
-        if (with_inputs) {
-          Product::run_one_row(block.x[0], {1, {{0, dims_.inputs}}}, input_panel, dims_.inputs * kGroup, sums,
-                               Panel::kInputSlots.one_row);
-        }
-        Product::run_one_row(block.operand[0], {1, {{0, dims_.outputs()}}}, hidden_panel,
-                             dims_.outputs() * kGroup, sums, Panel::kHiddenSlots.one_row);
-      } else {
-        const PanelSums<Panel, T> product{{with_inputs ? block.x : nullptr, dims_.inputs, input_panel},
-                                          {block.operand, dims_.outputs(), hidden_panel},
-                                          starts,
-                                          run};
-        product.form(block.count, dims_.hidden - panel * Weights::kWidth, sums);
-      }
-      for (int u = 0; u < Panel::kUnitVectors; ++u) {
-        const T* const of_vector = sums + u * V::kLanes;
-        const index_t first_unit = panel * Weights::kWidth + u * V::kLanes;
-        index_t row = 0;
-        for (; plain && !side && first_unit < dims_.hidden && row + 2 <= rows; row += 2)
-          cell.act_two(block, row, first_unit, of_vector + row * kSumRow, kSumRow, Weights::kWidth);
-        for (; row < rows; ++row) {
-          const index_t unit = (side ? panel + row : panel) * Weights::kWidth + u * V::kLanes;
-          if (unit < dims_.hidden)
-            cell.act(block, side ? 0 : row, unit, of_vector + row * kSumRow, Weights::kWidth);
-        }
-      }
-      panel += panels;
+    // Sums of a panel, or of panels from it on: with starts, which are of every row or panel.
+    const auto product = [&](index_t panel) {
+      return PanelSums<Panel, T>{
+          {with_inputs ? block.x : nullptr, dims_.inputs, weights_.input_panel(call_.packed, panel)},
+          {block.operand, dims_.outputs(), weights_.hidden_panel(call_.packed, panel)},
+          starts,
+          with_inputs ? Weights::kWidth : lines_.run()};
+    };
+    const auto start = [&](index_t line, index_t panel) {
+      return with_inputs ? weights_.start_of(call_.packed, panel)
+                         : lines_.line(first_line + line) + panel * Weights::kWidth;
+    };
+    if (block.count == 1) {
+      for_each_tile<Panel::kPanelsForOneRow>(panels_.begin, panels_.end, [&](auto together, index_t panel) {
+        constexpr int kPanels = decltype(together)::value;
+        for (int p = 0; p < kPanels; ++p) starts[p] = start(0, panel + p);
+        product(panel).template form_one_row<kPanels>(sums);
+        act_on_one_row(block, panel, kPanels, sums);
+      });
+      return;
     }
+    for (index_t panel = panels_.begin; panel < panels_.end; ++panel) {
+      for (index_t row = 0; row < block.count; ++row) starts[row] = start(row, panel);
+      product(panel).form(block.count, dims_.hidden - panel * Weights::kWidth, sums);
+      act_on_rows(block, panel, sums);
+    }
+  }
+
+  // The units of one panel, of all rows of a block.
+  [[gnu::noinline]] void act_on_rows(const Block& block, index_t panel, const T* sums) const {
+    const CellForward<Cell, T> cell = cell_;
+    const bool plain = cell.plain();
+    for (int u = 0; u < Panel::kUnitVectors; ++u, sums += V::kLanes) {
+      const index_t unit = panel * Weights::kWidth + u * V::kLanes;
+      if (unit >= dims_.hidden) return;
+      index_t row = 0;
+      for (; plain && row + 2 <= block.count; row += 2) {
+        const T* const own = sums + row * kSumRow;
+        cell.template act_two<1>(block, row, unit, own, own + kSumRow, Weights::kWidth);
+      }
+      for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kSumRow, Weights::kWidth);
+    }
+  }
+
+  // The units of some panels from `panel` on, of a block of one row; a row of sums for each panel.
+  [[gnu::noinline]] void act_on_one_row(const Block& block, index_t panel, int panels, const T* sums) const {
+    const CellForward<Cell, T> cell = cell_;
+    const index_t first = panel * Weights::kWidth, units = panels * Weights::kWidth;
+    const index_t left = dims_.hidden - first < units ? dims_.hidden - first : units;
+    const auto vector = [sums](index_t unit) {
+      return sums + unit / Weights::kWidth * kSumRow + unit % Weights::kWidth;
+    };
+    index_t unit = 0;
+    for (; cell.plain() && unit + V::kLanes < left; unit += 2 * V::kLanes) {
+      cell.template act_two<0>(block, 0, first + unit, vector(unit), vector(unit + V::kLanes),
+                               Weights::kWidth);
+    }
+    for (; unit < left; unit += V::kLanes) cell.act(block, 0, first + unit, vector(unit), Weights::kWidth);
   }
 
   // The step from whole lines.
@@ -338,7 +347,7 @@ class RecurrentForwardPass {
       for (index_t r = 0; r < block.count; ++r) gated[r] = gate(block, r, lines_.line(first_line + r));
       lines_.add_hidden(first_line, block.count, gated, block.tape, true);
     }
-    const CellForward<Cell, T> cell(call_);
+    const CellForward<Cell, T> cell = cell_;
     T* const candidate = buffers_.candidate + share_.part * units_;
     for (index_t r = 0; r < block.count; ++r)
       cell.act_line(block, r, lines_.line(first_line + r), lines_.run(), candidate);
@@ -359,7 +368,7 @@ class RecurrentForwardPass {
 
   // h = W_hr m
   void project(const Block& block) {
-    const CellForward<Cell, T> cell(call_);
+    const CellForward<Cell, T> cell = cell_;
     const T* starts[kRowBlock];
     for (const T*& row : starts) row = buffers_.zeros;
     dense_rows<T>(block.count, block.unprojected, dims_.projection, {1, {{0, dims_.hidden}}},
@@ -378,6 +387,7 @@ class RecurrentForwardPass {
   const OwnPositions own_;
   const Weights weights_;
   const TapeRow<Cell, T> tape_row_;
+  const CellForward<Cell, T> cell_;
   const Lines lines_;
   const parallel::Range panels_;
   const index_t units_, block_of_part_;

@@ -38,28 +38,21 @@ struct PanelLayout {
   static constexpr int kSums = kSumsOfUnit * kUnitVectors;  // vectors of sums per row and panel
   static_assert(kGates % kGroupGates == 0);
 
-  // For one sample alone several panels go together; all their groups lie side by side in memory.
-  template <class T>
-  using Product = PanelProduct<T, kColumns>;
-  static constexpr int kPanelsForOneRow = kGated ? 1 : Product<float>::kPanelsForOneRow / kGroups;
-  static constexpr int kGroupsForOneRow = kPanelsForOneRow * kGroups;
-  static_assert(kGated || kGroupsForOneRow == Product<float>::kPanelsForOneRow);
+  // For one sample alone up to so many panels go together; all their groups lie side by side in memory.
+  static constexpr int kPanelsForOneRow =
+      kGated ? 1 : PanelProduct<float, kColumns>::kPanelsForOneRow / kGroups;
+  static_assert(kPanelsForOneRow > 0);
 
-  // Where the products of each column are summed: within a row of sums, and over the rows of the panels that
-  // go together.
+  // Where the products of each column are summed within a row of sums.
   struct Slots {
     int slot[kGroups * kColumns];
-    int one_row[kGroupsForOneRow * kColumns];
   };
   static constexpr Slots slots(bool hidden) {
     Slots result{};
-    constexpr int kAll = kGroups * kColumns;
-    for (int c = 0; c < kAll; ++c) {
+    for (int c = 0; c < kGroups * kColumns; ++c) {
       const int gate = c / kUnitVectors, sum = hidden ? kHiddenSums >> 3 * gate & 7 : gate;
       result.slot[c] = sum * kUnitVectors + c % kUnitVectors;
     }
-    for (int c = 0; c < kGroupsForOneRow * kColumns; ++c)
-      result.one_row[c] = c / kAll * kSums + result.slot[c % kAll];
     return result;
   }
   static constexpr Slots kInputSlots = slots(false);

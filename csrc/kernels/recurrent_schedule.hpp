@@ -91,10 +91,12 @@ struct OwnPositions {
   int part, parts;
 
   RNNFAST_INLINE index_t at(index_t own) const {
+    if (parts == 1) return own;  // the usual case of small layers, where a division is felt at every step
     return (own / kGroupRows * parts + part) * kGroupRows + own % kGroupRows;
   }
   // How many of the positions below `count` are its own.
   RNNFAST_INLINE index_t below(index_t count) const {
+    if (parts == 1) return count;
     const index_t whole = count / kGroupRows, own = (whole + parts - 1 - part) / parts;
     return own * kGroupRows + (whole % parts == part ? count % kGroupRows : 0);
   }

@@ -34,6 +34,26 @@ struct PanelSums {
     form<kColumns>(count, sums);
   }
 
+  // Of one row and kPanels panels, which follow each other: a row of sums and a start for each of them.
+  template <int kPanels>
+  RNNFAST_INLINE void form_one_row(T* sums) const {
+    constexpr int kOne = Panel::kGroups * kColumns, kAll = kPanels * kOne;
+    constexpr const int *kIn = Panel::kInputSlots.slot, *kOut = Panel::kHiddenSlots.slot;
+    V sum[1][kAll];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(start_of(c / kOne, kIn[c % kOne]));
+    if (inputs.rows != nullptr) add_one_row<kPanels>(inputs, sum);
+    RNNFAST_UNROLL
+    for (int c = 0; c < kAll; ++c) {
+      if (kIn[c % kOne] == kOut[c % kOne]) continue;
+      sum[0][c].store(sums + c / kOne * kRow + kIn[c % kOne] * V::kLanes);
+      sum[0][c] = V::load(start_of(c / kOne, kOut[c % kOne]));
+    }
+    add_one_row<kPanels>(hidden, sum);
+    RNNFAST_UNROLL
+    for (int c = 0; c < kAll; ++c) sum[0][c].store(sums + c / kOne * kRow + kOut[c % kOne] * V::kLanes);
+  }
+
  private:
   template <int kUsed>
   RNNFAST_INLINE void form(index_t count, T* sums) const {
@@ -85,6 +105,14 @@ struct PanelSums {
       RNNFAST_UNROLL
       for (int c = 0; c < kUsed; ++c) sum[r][c].store(sums + r * kRow + kOut[c] * V::kLanes);
     }
+  }
+
+  template <int kPanels>
+  static RNNFAST_INLINE void add_one_row(const Operand& operand,
+                                         V (&sum)[1][kPanels * Panel::kGroups * kColumns]) {
+    const T* const at[1] = {operand.rows[0]};
+    accumulate<1, kPanels * Panel::kGroups, kColumns, 1>(sum, at, operand.panel,
+                                                         operand.depth * kColumns * V::kLanes, operand.depth);
   }
 
   template <int kTileRows, int kGroup, int kUsed>

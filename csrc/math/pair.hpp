@@ -61,9 +61,9 @@ RNNFAST_INLINE Pair<T> where_positive(Pair<T> x, Pair<T> value) {
 }
 
 template <class T>
-RNNFAST_INLINE void store_up_to(Pair<T> v, T* to_a, T* to_b, index_t left) {
-  store_up_to(v.a, to_a, left);
-  store_up_to(v.b, to_b, left);
+RNNFAST_INLINE void store_up_to(Pair<T> v, T* to_a, index_t left_a, T* to_b, index_t left_b) {
+  store_up_to(v.a, to_a, left_a);
+  store_up_to(v.b, to_b, left_b);
 }
 
 }  // namespace rnnfast::RNNFAST_ISA
