@@ -194,6 +194,7 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("x_t", lambda a: a.tolist()),
     ("x_t", lambda a: a.astype(np.float64)),
     ("x_t", lambda a: a[0]),
+    ("x_t", lambda a: a[:, None]),
     ("x_t", lambda a: a[:, :2]),
     ("x_t", lambda a: None),
     ("state", lambda s: s[:, :1]),
@@ -335,3 +336,34 @@ def test_a_tape_is_refused_after_a_write_through_an_array_held_since_before() ->
     del held
     with pytest.raises(RuntimeError, match="weights have changed since forward"):
         layer.backward(tape, y)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_small_calls_at_inference_are_the_long_ones(cell: str, dtype: type, layers: int) -> None:
+    """Blocks of few steps go the way of single steps; lengths that say nothing keep a call from it."""
+    for options in option_sets(cell):
+        layer = make_layer(cell, dtype, num_layers=layers, **options)
+        for batch, steps in ((1, 1), (2, 5), (3, 0), (0, 3), (1, 64)):
+            x = make_x(batch, dtype, steps)
+            x = x if layer.options.batch_first else x.swapaxes(0, 1)
+            state = tuple(part + dtype(0.5) for part in arrays_of(layer.init_state(batch)))
+            for given in (None, state if len(state) > 1 else state[0]):
+                short, long = layer(x, given), layer(x, given, lengths=np.full(batch, steps))
+                results = zip((short[0], *arrays_of(short[1])), (long[0], *arrays_of(long[1])), strict=True)
+                assert all(same_bits(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in results)
+                assert layer.forward(x, given, training=False)[2] is None
+
+
+def test_blocks_may_lie_anywhere() -> None:
+    layer = make_layer("lstm", num_layers=2)
+    x = make_x(3, np.float32, 12)
+    wide = np.repeat(x, 2, axis=2)
+    for given in (
+        x[:, ::2],
+        x[:, ::-1],
+        x[::-1],
+        x.swapaxes(0, 1).copy().swapaxes(0, 1),
+        wide[:, :, : x.shape[2]],
+    ):
+        assert same_bits(layer(given)[0], layer(given.copy())[0])
+    assert same_bits(layer(wide[:, :, ::2])[0], layer(x)[0])  # not plain: the long way

@@ -1,6 +1,6 @@
-// One time step of a stack of recurrent layers at inference, as a callable made once per version of the
-// weights: what does not change from step to step is read when it is made. A call that is not plain, or finds
-// that the weights have changed, returns None.
+// One time step, or a block of them, of a stack of recurrent layers at inference, as a callable made once per
+// version of the weights: what does not change from call to call is read when it is made. A call that is not
+// plain, or finds that the weights have changed, returns None.
 #include "python/plain_array.hpp"
 #include "python/recurrent_call.hpp"
 
@@ -30,7 +30,7 @@ struct Step {
   std::vector<std::shared_ptr<PackedWeights>> weights;
   bool trainable_state;
   virtual ~Step() = default;
-  virtual PyObject* run(PyObject* x, PyObject* state) = 0;
+  virtual PyObject* run(PyObject* x, PyObject* state, bool blocks) = 0;
 };
 
 template <class T>
@@ -42,13 +42,16 @@ struct StepOf final : Step {
   static constexpr index_t kSize = sizeof(T);
   std::vector<Layer> layers;
   int states = 0;
-  double operations = 0;  // per sample
+  double operations = 0;  // per sample and step
 
-  PyObject* run(PyObject* x, PyObject* state) override {
+  // x is a step [N, I] or a block of steps [N, B, I]; y has as many axes.
+  PyObject* run(PyObject* x, PyObject* state, bool blocks) override {
     const api::RecurrentDims& first = layers.front().arguments.call.dims;
     const api::RecurrentDims& last = layers.back().arguments.call.dims;
-    if (!is_rows<T>(x, first.inputs)) return nullptr;
+    const bool block = blocks && is_rows<T>(x, 3, first.inputs);
+    if (!block && !is_rows<T>(x, 2, first.inputs)) return nullptr;
     const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
+    const index_t steps = block ? fields(x)->dimensions[1] : 1;
     const bool fresh = state == Py_None;
     if (fresh ? trainable_state
               : states > 1 && !(PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == states))
@@ -59,16 +62,25 @@ struct StepOf final : Step {
       if (!is_plain<T>(part, std::array<index_t, 3>{count, batch, last.state_size(s)})) return nullptr;
       before[s] = data_of<T>(part);
     }
-    const py::object y = new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
+    const auto rows = [&] {
+      return block ? new_array<T>(std::array<index_t, 3>{batch, steps, last.outputs()})
+                   : new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
+    };
+    // Layers below the last write y by turns into two arrays that nobody else sees.
+    const py::object y = rows(),
+                     between[2] = {count > 1 ? rows() : py::object(), count > 2 ? rows() : py::object()};
+    T* const below[2] = {count > 1 ? data_of<T>(between[0].ptr()) : nullptr,
+                         count > 2 ? data_of<T>(between[1].ptr()) : nullptr};
     py::object next[api::kMostStates];
     T* after[api::kMostStates] = {};
     for (int s = 0; s < states; ++s) {
       next[s] = new_array<T>(std::array<index_t, 3>{count, batch, last.state_size(s)});
       after[s] = data_of<T>(next[s].ptr());
     }
-    without_interpreter(operations * static_cast<double>(batch), [&] {
-      run_layers(batch, {data_of<T>(x), fields(x)->strides[0] / kSize, 0}, fresh ? nullptr : before, after,
-                 data_of<T>(y.ptr()));
+    const index_t time_stride = block ? fields(x)->strides[1] / kSize : 0;
+    without_interpreter(operations * static_cast<double>(batch * steps), [&] {
+      run_layers(batch, steps, {data_of<T>(x), fields(x)->strides[0] / kSize, time_stride},
+                 fresh ? nullptr : before, after, below, data_of<T>(y.ptr()));
     });
     if (states == 1) return PyTuple_Pack(2, y.ptr(), next[0].ptr());
     const py::object all = py::reinterpret_steal<py::object>(PyTuple_New(states));
@@ -77,12 +89,15 @@ struct StepOf final : Step {
     return PyTuple_Pack(2, y.ptr(), all.ptr());
   }
 
-  void run_layers(index_t batch, api::Sequence<const T> x, const T* const* before, T* const* after, T* y) {
+  void run_layers(index_t batch, index_t steps, api::Sequence<const T> x, const T* const* before,
+                  T* const* after, T* const* below, T* y) {
     const std::size_t count = layers.size();
     for (std::size_t k = 0; k < count; ++k) {
       api::RecurrentForward<T> arguments = layers[k].arguments;
       api::RecurrentDims& dims = arguments.call.dims;
       dims.batch = batch;
+      dims.steps = steps;
+      dims.segment = steps > 0 ? steps : 1;
       arguments.call.threads = parallel::thread_count();
       arguments.call.x = x;
       for (int s = 0; s < states; ++s) {
@@ -90,18 +105,17 @@ struct StepOf final : Step {
         arguments.call.state[s] = before == nullptr ? nullptr : before[s] + rows;
         arguments.final_state[s] = after[s] + rows;
       }
-      // h of a layer below the last is its y too: nobody else sees that.
-      T* const h = k + 1 < count ? arguments.final_state[0] : y;
-      arguments.y = {h, dims.outputs(), dims.outputs()};
+      arguments.y = {k + 1 < count ? below[k % 2] : y, steps * dims.outputs(), dims.outputs()};
       const api::RecurrentKernels<T>& kernel = *layers[k].kernel;
       arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
       kernel.forward(arguments);
-      x = {h, dims.outputs(), 0};
+      x = {arguments.y.data, arguments.y.batch_stride, arguments.y.time_stride};
     }
   }
 };
 
-// step(x, state, unchanged=False) -> (y, state), or None; unchanged: the guards need not be asked.
+// step(x, state) -> (y, state), or None. With a third argument x may be a block; if that is True, the guards
+// are not asked.
 PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   Step* const step = static_cast<Step*>(PyCapsule_GetPointer(self, nullptr));
   if (step == nullptr) return nullptr;
@@ -111,7 +125,7 @@ PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     bool fresh = unchanged || step->variant == &backend::active();
     for (std::size_t g = 0; !unchanged && fresh && g < step->guards.size(); ++g)
       fresh = step->guards[g].holds();
-    PyObject* const result = fresh ? step->run(arguments[0], arguments[1]) : nullptr;
+    PyObject* const result = fresh ? step->run(arguments[0], arguments[1], count == 3) : nullptr;
     return result != nullptr || PyErr_Occurred() != nullptr ? result : Py_NewRef(Py_None);
   });
 }
@@ -162,7 +176,7 @@ py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zo
   }
   static PyMethodDef method = {"recurrent_step",
                                reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)),
-                               METH_FASTCALL, "step(x, state, unchanged=False) -> (y, state), or None"};
+                               METH_FASTCALL, "step(x, state[, unchanged]) -> (y, state), or None"};
   const py::capsule self(step.release(), [](void* pointer) { delete static_cast<Step*>(pointer); });
   return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
 }

@@ -48,14 +48,21 @@ bool is_plain(PyObject* object, const std::array<index_t, kAxes>& shape) {
   return true;
 }
 
-// Rows of `columns` elements, any whole number of elements apart.
+// Rows of `columns` elements along the last of so many axes, any whole number of elements apart.
 template <class T>
-bool is_rows(PyObject* object, index_t columns) {
+bool is_rows(PyObject* object, int axes, index_t columns) {
   constexpr py::ssize_t kSize = sizeof(T);
-  if (!is_array<T>(object, 2) || fields(object)->dimensions[1] != columns) return false;
-  if (fields(object)->dimensions[0] == 0) return true;  // NumPy gives empty arrays any strides
-  return (fields(object)->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
-         (columns <= 1 || fields(object)->strides[1] == kSize) && fields(object)->strides[0] % kSize == 0;
+  if (!is_array<T>(object, axes)) return false;
+  const py::detail::PyArray_Proxy* const array = fields(object);
+  const int last = axes - 1;
+  if (array->dimensions[last] != columns) return false;
+  if ((array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) return false;
+  bool empty = false, whole = columns <= 1 || array->strides[last] == kSize;
+  for (int axis = 0; axis < last; ++axis) {
+    empty = empty || array->dimensions[axis] == 0;
+    whole = whole && array->strides[axis] % kSize == 0;
+  }
+  return empty || whole;  // NumPy gives empty arrays any strides
 }
 
 // Plain and of the shape of `other`.

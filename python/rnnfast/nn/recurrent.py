@@ -205,6 +205,9 @@ class Recurrent(Module):
     def _run(
         self, x: Array, state: State, lengths: Any, resets: Any, training: bool, return_states: bool
     ) -> tuple[Array, State, Tape | None, State]:
+        plain = not (training or return_states) and lengths is None and resets is None
+        if plain and (block := self._stepper.block(x, state)) is not None:
+            return *block, None, None
         operation = f"{type(self).__name__}.forward"
         x = self._layout.check(operation, "x", x, self.input_size, "input_size")
         batch, steps = x.shape[:2]
@@ -271,10 +274,8 @@ class Recurrent(Module):
         Raises:
             ValueError: if the layer is bidirectional or a shape is wrong.
         """
-        if resets is None:
-            result = self._stepper.run(x_t, state)
-            if result is not None:
-                return result  # type: ignore[no-any-return]
+        if resets is None and (result := self._stepper.run(x_t, state)) is not None:
+            return result  # type: ignore[no-any-return]
         return self._stepper.checked(f"{type(self).__name__}.step", x_t, state, resets)
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:

@@ -50,7 +50,7 @@ def recurrent_stepper(
     trainable_state: bool = False,
     guards: Sequence[tuple[Any, Any]] = (),
 ) -> Step:
-    """A step of stacked layers as one callable, for callers that count microseconds.
+    """A step, or a block of them, of stacked layers as one callable, for callers that count microseconds.
 
     Args:
         layers: their weights as they are now, the first layer's first.
@@ -63,7 +63,8 @@ def recurrent_stepper(
         step(x, state): (y, state) for x ``[N, I]`` and the state of all layers, ``[L, N, O]`` or a tuple of
         ``[L, N, O]`` and ``[L, N, H]``, or None for zeros. None where an array is not of the right type,
         dtype and shape and contiguous (x: in its rows), or a guard does not hold: whoever gets that finds out
-        what it is. step(x, state, True) does not ask the guards.
+        what it is. step(x, state, unchanged) takes blocks of steps ``[N, B, I]`` too, and asks no guard if
+        that is True.
     """
     packed = [weights.core() for weights in layers]
     return _core.recurrent_stepper(
