@@ -19,6 +19,20 @@ constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 K
 // L2.
 constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
+// Whether packed weights are more than the caches of one core hold and rows enough to fetch them ahead: each
+// tile of rows then fetches its share of what the next panel or block will be. Else the first tile waits for
+// all of it. With few rows there is no time to fetch anything in.
+constexpr index_t kFarBytes = 4 << 20, kFarRows = 32;
+template <class T>
+RNNFAST_INLINE bool is_far(index_t weights, index_t rows) {
+  return rows >= kFarRows && weights * static_cast<index_t>(sizeof(T)) >= kFarBytes;
+}
+// Towards L2.
+template <class T>
+RNNFAST_INLINE void fetch_ahead(const T* from, const T* end) {
+  for (; from < end; from += 64 / sizeof(T)) __builtin_prefetch(from, 0, 2);
+}
+
 // Rows at a fixed distance, or anywhere: given by a table of pointers.
 template <class T>
 struct Rows {
@@ -64,16 +78,22 @@ struct PanelProduct {
   static constexpr int kPanelsForOneRow = kColumns >= 4 ? 2 : kColumns == 3 ? 3 : 4;
 
   static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel,
-                  SumRows<T> sums, const int* slot) {
+                  SumRows<T> sums, const int* slot, bool far = false) {
     for (int s = 0; s < segments.count; ++s) {
       const Segment& segment = segments.segment[s];
       for (index_t k = 0; k < segment.depth; k += kDepthBlock) {
         const index_t block = segment.depth - k < kDepthBlock ? segment.depth - k : kDepthBlock;
+        const index_t size = block * kVectors * V::kLanes;
         for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
-          tile<decltype(tile_rows)::value>(rows + first, segment.offset + k, panel, block,
-                                           {sums.data + first * sums.stride, sums.stride}, slot);
+          constexpr int kTileRows = decltype(tile_rows)::value;
+          if (far) {
+            const T* const next = panel + size + size * first / count;
+            fetch_ahead(next, next + size * kTileRows / count);
+          }
+          tile<kTileRows>(rows + first, segment.offset + k, panel, block,
+                          {sums.data + first * sums.stride, sums.stride}, slot);
         });
-        panel += block * kVectors * V::kLanes;
+        panel += size;
       }
     }
   }
@@ -157,6 +177,7 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
   static_assert(kTogether * kDenseVectors <= static_cast<int>(sizeof kDenseSlots / sizeof(int)));
   const index_t panel_size = segments.depth() * kWidth;
+  const bool far = is_far<T>(columns * segments.depth(), count);
   alignas(64) T sums[kRowBlock * kWidth];
   packed += begin / kWidth * panel_size;
   for (index_t column = begin; column < columns;) {
@@ -178,7 +199,7 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     } else if (columns - column <= V::kLanes) {
       HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
-      DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
+      DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far);
     }
     for (index_t line = 0; line < lines; ++line) {
       const index_t first = together ? column + line * kWidth : column;

@@ -285,7 +285,8 @@ class RecurrentForwardPass {
           {with_inputs ? block.x : nullptr, dims_.inputs, weights_.input_panel(call_.packed, panel)},
           {block.operand, dims_.outputs(), weights_.hidden_panel(call_.packed, panel)},
           starts,
-          with_inputs ? Weights::kWidth : lines_.run()};
+          with_inputs ? Weights::kWidth : lines_.run(),
+          is_far<T>(weights_.size(), block.count)};
     };
     const auto start = [&](index_t line, index_t panel) {
       return with_inputs ? weights_.start_of(call_.packed, panel)

@@ -24,14 +24,15 @@ struct PanelSums {
   Operand inputs, hidden;
   const T* const* start;  // of every row; the sums' runs lie `run` apart
   index_t run;
+  bool far;  // see is_far
 
   // Of `units` units of the panel: where they do not reach its second vector, and a tile's columns are the
   // vectors of one gate, the sums of the first vector alone.
   void form(index_t count, index_t units, T* sums) const {
     if constexpr (kColumns == Panel::kUnitVectors && kColumns == 2) {
-      if (units <= V::kLanes) return form<1>(count, sums);
+      if (units <= V::kLanes) return form<1, false>(count, sums);
     }
-    form<kColumns>(count, sums);
+    far ? form<kColumns, true>(count, sums) : form<kColumns, false>(count, sums);
   }
 
   // Of one row and kPanels panels, which follow each other: a row of sums and a start for each of them.
@@ -55,12 +56,15 @@ struct PanelSums {
   }
 
  private:
-  template <int kUsed>
+  template <int kUsed, bool kFar>
   RNNFAST_INLINE void form(index_t count, T* sums) const {
+    constexpr int kRows = PanelProduct<T, kUsed>::kRows;
     for (int group = 0; group < Panel::kGroups; ++group) {
-      for_each_tile<PanelProduct<T, kUsed>::kRows>(0, count, [&](auto tile_rows, index_t first) {
+      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+        constexpr int kTileRows = decltype(tile_rows)::value;
+        constexpr bool kFetches = kFar && kTileRows + 1 >= kRows;  // others do not occur with many rows
         with_group<0>(group, [&](auto own) {
-          tile<decltype(tile_rows)::value, decltype(own)::value, kUsed>(first, sums + first * kRow);
+          tile<kTileRows, decltype(own)::value, kUsed, kFetches>(first, count, sums + first * kRow);
         });
       });
     }
@@ -79,8 +83,8 @@ struct PanelSums {
     return start[row] + slot / Panel::kUnitVectors * run + slot % Panel::kUnitVectors * V::kLanes;
   }
 
-  template <int kTileRows, int kGroup, int kUsed>
-  RNNFAST_INLINE void tile(index_t first, T* sums) const {
+  template <int kTileRows, int kGroup, int kUsed, bool kFetches>
+  RNNFAST_INLINE void tile(index_t first, index_t count, T* sums) const {
     constexpr const int* kIn = Panel::kInputSlots.slot + kGroup * kColumns;
     constexpr const int* kOut = Panel::kHiddenSlots.slot + kGroup * kColumns;
     V sum[kTileRows][kUsed];
@@ -89,7 +93,7 @@ struct PanelSums {
       RNNFAST_UNROLL
       for (int c = 0; c < kUsed; ++c) sum[r][c] = V::load(start_of(first + r, kIn[c]));
     }
-    if (inputs.rows != nullptr) add<kTileRows, kGroup, kUsed>(inputs, first, sum);
+    if (inputs.rows != nullptr) add<kTileRows, kGroup, kUsed, kFetches>(inputs, first, count, sum);
     RNNFAST_UNROLL
     for (int c = 0; c < kUsed; ++c) {
       if (kIn[c] == kOut[c]) continue;
@@ -99,7 +103,7 @@ struct PanelSums {
         sum[r][c] = V::load(start_of(first + r, kOut[c]));
       }
     }
-    add<kTileRows, kGroup, kUsed>(hidden, first, sum);
+    add<kTileRows, kGroup, kUsed, kFetches>(hidden, first, count, sum);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
@@ -115,14 +119,30 @@ struct PanelSums {
                                                          operand.depth * kColumns * V::kLanes, operand.depth);
   }
 
-  template <int kTileRows, int kGroup, int kUsed>
-  static RNNFAST_INLINE void add(const Operand& operand, index_t first, V (&sum)[kTileRows][kUsed]) {
+  template <int kTileRows, int kGroup, int kUsed, bool kFetches>
+  RNNFAST_INLINE void add(const Operand& operand, index_t first, index_t count,
+                          V (&sum)[kTileRows][kUsed]) const {
+    constexpr index_t kRun = kColumns * V::kLanes;  // of a panel, per k
     const T* at[kTileRows];
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) at[r] = operand.rows[first + r];
-    accumulate<kTileRows, 1, kUsed, 1, kColumns>(
-        sum, at, operand.panel + kGroup * operand.depth * kColumns * V::kLanes, 0, operand.depth);
+    const T* panel = operand.panel + kGroup * operand.depth * kRun;
+    if constexpr (!kFetches) {
+      accumulate<kTileRows, 1, kUsed, 1, kColumns>(sum, at, panel, 0, operand.depth);
+    } else {
+      // In pieces, between which the next group's panel is fetched, which lies behind this one.
+      const index_t share = kPiece * kTileRows * kRun / count;
+      const T* next = panel + (operand.depth + operand.depth * first / count) * kRun;
+      for (index_t k = 0; k < operand.depth; k += kPiece, panel += kPiece * kRun, next += share) {
+        fetch_ahead(next, next + share);
+        const index_t left = operand.depth - k;
+        accumulate<kTileRows, 1, kUsed, 1, kColumns>(sum, at, panel, 0, left < kPiece ? left : kPiece);
+        RNNFAST_UNROLL
+        for (int r = 0; r < kTileRows; ++r) at[r] += kPiece;
+      }
+    }
   }
+  static constexpr index_t kPiece = 64;
 };
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -284,8 +284,9 @@ class Recurrent(Module):
 
     def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
         """As `forward` at inference, from and to `state`."""
-        y, final, _ = self.forward(x, self._states.public(list(state.values())), training=False)
-        self._states.overwrite(state, final)
+        y, final, *_ = self._run(x, self._states.public(tuple(state.values())), None, None, False, False)
+        for array, part in zip(state.values(), self._states.arrays(final), strict=True):
+            array[...] = part
         return y
 
     def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:

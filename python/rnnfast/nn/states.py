@@ -108,11 +108,6 @@ class StateLayout:
             )
         return dict(zip(self.names, self.arrays(state), strict=True))
 
-    def overwrite(self, named: dict[str, Array], state: State) -> None:
-        """Copy a state into arrays from `named`."""
-        for name, part in zip(self.names, self.arrays(state), strict=True):
-            named[name][...] = part
-
     def arrays(self, state: State) -> Sequence[Array]:
         """The arrays of a state as callers see them, in a sequence even where there is one."""
         return (state,) if len(self.names) == 1 else state
