@@ -51,6 +51,19 @@ def counted(layer: nn.Recurrent) -> list[str]:
     return taken
 
 
+def long_ways(layer: nn.Recurrent) -> list[str]:
+    """The calls that go the long way, from now on."""
+    taken: list[str] = []
+    forward = layer._stack.forward
+
+    def count(operation: str, *arguments: Any, **options: Any) -> Any:
+        taken.append(operation)
+        return forward(operation, *arguments, **options)
+
+    object.__setattr__(layer._stack, "forward", count)  # the stack is frozen
+    return taken
+
+
 def option_sets(cell: str) -> list[dict[str, Any]]:
     info = ops.cells()[cell]
     sets: list[dict[str, Any]] = [{}, {"bias": False}, {"zoneout": 0.25}, {"recurrent_dropout": 0.5}]
@@ -339,25 +352,61 @@ def test_a_tape_is_refused_after_a_write_through_an_array_held_since_before() ->
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_small_calls_at_inference_are_the_long_ones(cell: str, dtype: type, layers: int) -> None:
+def test_small_calls_at_inference_are_the_long_ones(
+    cell: str, dtype: type, layers: int, variant: str
+) -> None:
     """Blocks of few steps go the way of single steps; lengths that say nothing keep a call from it."""
     for options in option_sets(cell):
         layer = make_layer(cell, dtype, num_layers=layers, **options)
+        long_way = long_ways(layer)
+        batch_first = layer.options.batch_first
         for batch, steps in ((1, 1), (2, 5), (3, 0), (0, 3), (1, 64)):
             x = make_x(batch, dtype, steps)
-            x = x if layer.options.batch_first else x.swapaxes(0, 1)
+            x = x if batch_first else x.swapaxes(0, 1)
             state = tuple(part + dtype(0.5) for part in arrays_of(layer.init_state(batch)))
             for given in (None, state if len(state) > 1 else state[0]):
-                short, long = layer(x, given), layer(x, given, lengths=np.full(batch, steps))
+                short = layer(x, given)
+                assert len(long_way) == (0 if batch_first else 1)
+                long = layer(x, given, lengths=np.full(batch, steps))
                 results = zip((short[0], *arrays_of(short[1])), (long[0], *arrays_of(long[1])), strict=True)
                 assert all(same_bits(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in results)
                 assert layer.forward(x, given, training=False)[2] is None
+                long_way.clear()
+
+
+@pytest.mark.parametrize("units", [1, 15, 33])
+def test_a_small_call_and_a_large_one_have_the_same_bits(cell: str, units: int) -> None:
+    layer = nn.Recurrent(cell, INPUTS, units, seed=0)
+    long_way = long_ways(layer)
+    x = np.random.default_rng(3).standard_normal((5, 205, INPUTS)).astype(np.float32)
+    whole = layer(x)[0]
+    assert long_way  # 1025 rows
+    long_way.clear()
+    assert same_bits(layer(x[:, :204])[0], np.ascontiguousarray(whole[:, :204]))
+    assert same_bits(layer(x[2:3])[0], np.ascontiguousarray(whole[2:3]))
+    assert not long_way
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_block_sees_every_change_of_the_weights(change: Callable[[nn.Recurrent], None]) -> None:
+    layer = make_layer("lstm")
+    layer.held = layer.bias_ih_l0.data if change is write_through_a_held_view else None
+    x, ones = make_x(2), np.ones((1, 2, HIDDEN), np.float32)
+    before = layer(x, (ones, ones))[0]
+    layer(x, (ones, ones))
+    change(layer)
+    after = layer(x, (ones, ones))[0]
+    assert not np.array_equal(before, after)
+    fresh = nn.Recurrent("lstm", INPUTS, HIDDEN, seed=9)
+    fresh.load_state_dict(layer.state_dict())
+    assert same_bits(after, fresh(x, (ones, ones))[0])
 
 
 def test_blocks_may_lie_anywhere() -> None:
     layer = make_layer("lstm", num_layers=2)
     x = make_x(3, np.float32, 12)
     wide = np.repeat(x, 2, axis=2)
+    long_way = long_ways(layer)
     for given in (
         x[:, ::2],
         x[:, ::-1],
@@ -366,4 +415,37 @@ def test_blocks_may_lie_anywhere() -> None:
         wide[:, :, : x.shape[2]],
     ):
         assert same_bits(layer(given)[0], layer(given.copy())[0])
-    assert same_bits(layer(wide[:, :, ::2])[0], layer(x)[0])  # not plain: the long way
+    assert not long_way
+    assert same_bits(layer(wide[:, :, ::2])[0], layer(x)[0])
+    assert len(long_way) == 1  # not plain
+
+
+def test_resets_that_are_not_set_take_the_fast_way(cell: str) -> None:
+    layer = make_layer(cell)
+    x = make_x(3)[:, 0]
+    y, state = layer.step(x)
+    expected = layer.step(x, state)[0]
+    plain = layer._stepper.stack.layout.check_resets
+    asked: list[str] = []
+
+    def count(operation: str, *arguments: Any) -> Any:
+        asked.append(operation)
+        return plain(operation, *arguments)
+
+    object.__setattr__(layer._stepper.stack.layout, "check_resets", count)
+    assert same_bits(layer.step(x, state, resets=np.zeros(3, bool))[0], expected)
+    assert not asked
+    reset = layer.step(x, state, resets=np.array([False, True, False]))[0]
+    assert asked
+    assert same_bits(reset[::2], expected[::2])
+    assert same_bits(reset[1], y[1])
+
+
+def test_a_parameter_gives_way_to_parameters_alone() -> None:
+    layer, head = make_layer("gru"), nn.Linear(2, 3, seed=0)
+    for module, name in ((layer, "weight_hh_l0"), (head, "weight")):
+        own = getattr(module, name)
+        for wrong in (np.zeros(own.shape, np.float32), None):
+            with pytest.raises(TypeError, match=rf"{name}: must be a Parameter, got .*assign to {name}.data"):
+                setattr(module, name, wrong)
+        assert getattr(module, name) is own

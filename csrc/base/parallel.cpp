@@ -19,7 +19,8 @@ namespace {
 // A worker that has just finished waits for so many rounds of spinning before it sleeps: layers of one model
 // follow each other within microseconds, and waking a sleeping thread costs tens of them. Between rounds it
 // offers its core, which the scheduler may have given to two threads of this pool while another is idle.
-constexpr int kRounds = 100, kSpinsPerRound = 40;
+// Whoever waits for the last parts of a job does so after more spins, as a part may take that long.
+constexpr int kRounds = 100, kSpinsPerRound = 40, kSpinsForParts = 1000;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -29,9 +30,14 @@ void pause_briefly() {
 #endif
 }
 
-void spin_a_round() {
-  for (int spin = 0; spin < kSpinsPerRound; ++spin) pause_briefly();
-  std::this_thread::yield();
+// Whether done() within so many spins.
+template <class Done>
+bool spin(int spins, Done&& done) {
+  for (; spins > 0; --spins) {
+    if (done()) return true;
+    pause_briefly();
+  }
+  return false;
 }
 
 // Threads that take the parts of a job, the caller among them. Parts are claimed one by one, so that a worker
@@ -74,7 +80,8 @@ class Pool {
     }
     if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
     do_parts();
-    while (unfinished_.load(std::memory_order_acquire) > 0) spin_a_round();
+    const auto done = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+    for (int spins = kSpinsForParts; !spin(spins, done); spins = kSpinsPerRound) std::this_thread::yield();
   }
 
  private:
@@ -98,11 +105,13 @@ class Pool {
   void work() {
     std::uint64_t seen = 0;
     for (;;) {
-      for (int round = 0; round < kRounds && job() == seen; ++round) spin_a_round();
-      if (job() == seen) {
+      const auto called = [&] { return job() != seen; };
+      for (int round = 0; round < kRounds && !spin(kSpinsPerRound, called); ++round)
+        std::this_thread::yield();
+      if (!called()) {
         std::unique_lock<std::mutex> lock(mutex_);
         sleeping_.fetch_add(1, std::memory_order_acq_rel);
-        wake_.wait(lock, [&] { return job() != seen; });
+        wake_.wait(lock, called);
         sleeping_.fetch_sub(1, std::memory_order_acq_rel);
       }
       seen = job();
@@ -120,7 +129,7 @@ class Pool {
   void (*task_)(void*, int) = nullptr;
   void* context_ = nullptr;
   int parts_ = 0;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};  // a late worker may look at it while the pool ends
 };
 
 struct State {

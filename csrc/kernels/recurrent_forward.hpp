@@ -308,7 +308,7 @@ class RecurrentForwardPass {
     }
   }
 
-  // The units of one panel, of all rows of a block.
+  // The units of one panel, of all rows of a block. Not inlined: alone it keeps its values in registers.
   [[gnu::noinline]] void act_on_rows(const Block& block, index_t panel, const T* sums) const {
     const CellForward<Cell, T> cell = cell_;
     const bool plain = cell.plain();

@@ -62,7 +62,7 @@ struct PanelSums {
     for (int group = 0; group < Panel::kGroups; ++group) {
       for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
         constexpr int kTileRows = decltype(tile_rows)::value;
-        constexpr bool kFetches = kFar && kTileRows + 1 >= kRows;  // others do not occur with many rows
+        constexpr bool kFetches = kFar && kTileRows + 1 >= kRows;  // of 32 rows or more most have that many
         with_group<0>(group, [&](auto own) {
           tile<kTileRows, decltype(own)::value, kUsed, kFetches>(first, count, sums + first * kRow);
         });

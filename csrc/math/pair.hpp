@@ -1,4 +1,4 @@
-// Pair<T>: two vectors of two rows that go through the same formulas in step. A cell's formulas are chains of
+// Pair<T>: two vectors, of one row or two, that go through the same formulas. A cell's formulas are chains of
 // some 80 cycles; two of them side by side fill the cycles that one alone would wait. Where a Vec is a value
 // type of cells and activations, a Pair is one too; each half has the bits that it would have alone.
 #pragma once

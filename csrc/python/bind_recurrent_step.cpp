@@ -30,7 +30,7 @@ struct Step {
   std::vector<std::shared_ptr<PackedWeights>> weights;
   bool trainable_state;
   virtual ~Step() = default;
-  virtual PyObject* run(PyObject* x, PyObject* state, bool blocks) = 0;
+  virtual PyObject* run(PyObject* x, PyObject* state, bool block) = 0;
 };
 
 template <class T>
@@ -45,11 +45,10 @@ struct StepOf final : Step {
   double operations = 0;  // per sample and step
 
   // x is a step [N, I] or a block of steps [N, B, I]; y has as many axes.
-  PyObject* run(PyObject* x, PyObject* state, bool blocks) override {
+  PyObject* run(PyObject* x, PyObject* state, bool block) override {
     const api::RecurrentDims& first = layers.front().arguments.call.dims;
     const api::RecurrentDims& last = layers.back().arguments.call.dims;
-    const bool block = blocks && is_rows<T>(x, 3, first.inputs);
-    if (!block && !is_rows<T>(x, 2, first.inputs)) return nullptr;
+    if (!is_rows<T>(x, block ? 3 : 2, first.inputs)) return nullptr;
     const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
     const index_t steps = block ? fields(x)->dimensions[1] : 1;
     const bool fresh = state == Py_None;
@@ -66,11 +65,12 @@ struct StepOf final : Step {
       return block ? new_array<T>(std::array<index_t, 3>{batch, steps, last.outputs()})
                    : new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
     };
-    // Layers below the last write y by turns into two arrays that nobody else sees.
+    // Layers below the last write y by turns into two arrays that nobody else sees; of one step it is h.
+    const index_t turns = steps == 1 ? 0 : count - 1;
     const py::object y = rows(),
-                     between[2] = {count > 1 ? rows() : py::object(), count > 2 ? rows() : py::object()};
-    T* const below[2] = {count > 1 ? data_of<T>(between[0].ptr()) : nullptr,
-                         count > 2 ? data_of<T>(between[1].ptr()) : nullptr};
+                     between[2] = {turns > 0 ? rows() : py::object(), turns > 1 ? rows() : py::object()};
+    T* const below[2] = {turns > 0 ? data_of<T>(between[0].ptr()) : nullptr,
+                         turns > 1 ? data_of<T>(between[1].ptr()) : nullptr};
     py::object next[api::kMostStates];
     T* after[api::kMostStates] = {};
     for (int s = 0; s < states; ++s) {
@@ -105,7 +105,8 @@ struct StepOf final : Step {
         arguments.call.state[s] = before == nullptr ? nullptr : before[s] + rows;
         arguments.final_state[s] = after[s] + rows;
       }
-      arguments.y = {k + 1 < count ? below[k % 2] : y, steps * dims.outputs(), dims.outputs()};
+      T* const h = k + 1 == count ? y : steps == 1 ? arguments.final_state[0] : below[k % 2];
+      arguments.y = {h, steps * dims.outputs(), dims.outputs()};
       const api::RecurrentKernels<T>& kernel = *layers[k].kernel;
       arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
       kernel.forward(arguments);
@@ -114,18 +115,19 @@ struct StepOf final : Step {
   }
 };
 
-// step(x, state) -> (y, state), or None. With a third argument x may be a block; if that is True, the guards
-// are not asked.
+// step(x, state, block=False, unchanged=False) -> (y, state), or None. block: x is a block of steps;
+// unchanged: the guards need not be asked.
 PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   Step* const step = static_cast<Step*>(PyCapsule_GetPointer(self, nullptr));
   if (step == nullptr) return nullptr;
-  if (count < 2 || count > 3) return PyErr_Format(PyExc_TypeError, "_core: step takes x, state[, unchanged]");
-  const bool unchanged = count == 3 && arguments[2] == Py_True;
+  if (count < 2 || count > 4)
+    return PyErr_Format(PyExc_TypeError, "_core: step takes x, state[, block[, unchanged]]");
+  const bool block = count > 2 && arguments[2] == Py_True, unchanged = count > 3 && arguments[3] == Py_True;
   return guarded([&]() -> PyObject* {
     bool fresh = unchanged || step->variant == &backend::active();
     for (std::size_t g = 0; !unchanged && fresh && g < step->guards.size(); ++g)
       fresh = step->guards[g].holds();
-    PyObject* const result = fresh ? step->run(arguments[0], arguments[1], count == 3) : nullptr;
+    PyObject* const result = fresh ? step->run(arguments[0], arguments[1], block) : nullptr;
     return result != nullptr || PyErr_Occurred() != nullptr ? result : Py_NewRef(Py_None);
   });
 }
@@ -176,7 +178,7 @@ py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zo
   }
   static PyMethodDef method = {"recurrent_step",
                                reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)),
-                               METH_FASTCALL, "step(x, state[, unchanged]) -> (y, state), or None"};
+                               METH_FASTCALL, "step(x, state[, block[, unchanged]]) -> (y, state), or None"};
   const py::capsule self(step.release(), [](void* pointer) { delete static_cast<Step*>(pointer); });
   return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
 }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .description import described
-from .parameter import Array, Parameter, ParameterBuffer, zero_gradients
+from .parameter import Array, Parameter, ParameterBuffer, check_replacement, zero_gradients
 from .streaming import Streaming
 
 
@@ -100,6 +100,7 @@ class Module(Streaming):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             super().__setattr__("generation", self.generation + 1)
+        check_replacement(type(self).__name__, name, vars(self).get(name), value)
         super().__setattr__(name, value)
 
     def forward(self, x: Array, *, training: bool = True) -> tuple[Array, Tape | None]:

@@ -200,6 +200,22 @@ class Parameter:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
 
 
+def check_replacement(owner: str, name: str, before: Any, value: Any) -> None:
+    """Raise TypeError if a parameter would give way to something else, which nothing would read or train.
+
+    Args:
+        owner: class of the module.
+        name: of the attribute.
+        before: what it is.
+        value: what it would be.
+    """
+    if isinstance(before, Parameter) and not isinstance(value, Parameter):
+        raise TypeError(
+            f"{owner}.{name}: must be a Parameter, got {type(value).__name__}; assign to {name}.data to "
+            f"change its values, or pass nn.Parameter(…)"
+        )
+
+
 def zero_gradients(parameters: Sequence[Parameter]) -> None:
     """Set all gradients to zero: at once where the parameters are all that lives in one buffer."""
     if parameters:

@@ -41,12 +41,15 @@ class Stepper:
             x: shape (N, B, I).
             state: as in `Recurrent.forward`.
         """
+        options = self.stack.options
         plain = type(x) is np.ndarray and x.ndim == 3 and x.shape[0] * x.shape[1] <= _BLOCK
-        if not plain or not self.stack.layout.batch_first or self.stack.options.bidirectional:
+        if not plain or x.dtype != options.dtype or not options.batch_first or options.bidirectional:
             return None
-        result = self.run(x, state, False)
+        if state is None and options.trainable_state:
+            state = self.stack.initial_state(len(x))
+        result = self.run(x, state, True)
         if result is None:
-            result = self._made()(x, state, True)
+            result = self._made()(x, state, True, True)
         return result  # type: ignore[no-any-return]
 
     def checked(self, operation: str, x_t: Array, state: State, resets: Any) -> tuple[Array, State]:
@@ -59,6 +62,10 @@ class Stepper:
         Raises:
             TypeError, ValueError: naming the argument.
         """
+        if _no_reset(resets, x_t):  # most steps of an episode
+            resets = None
+            if (plain := self.run(x_t, state)) is not None:
+                return plain  # type: ignore[no-any-return]
         if self.stack.options.bidirectional:
             raise ValueError(
                 f"{operation}: bidirectional must be False, as one direction starts at the end, got True"
@@ -81,7 +88,7 @@ class Stepper:
         x_t = np.array(x_t, dtype, order="C")
         result = self.run(x_t, state)
         if result is None:
-            result = self._made()(x_t, state, True)
+            result = self._made()(x_t, state, False, True)
         y_t, state = result
         return y_t, state
 
@@ -104,6 +111,12 @@ class Stepper:
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"run": _not_made}
+
+
+def _no_reset(resets: Any, x_t: Any) -> bool:
+    """Whether they are as they should be, bool of shape (N,), and none of them is set."""
+    plain = type(resets) is np.ndarray and type(x_t) is np.ndarray and resets.dtype == np.bool_
+    return plain and resets.shape == x_t.shape[:1] and not resets.any()
 
 
 def _not_made(*arguments: Any) -> None:

@@ -12,7 +12,7 @@ from .options import Zoneout
 from .recurrent import recurrent_forward
 from .weights import RecurrentWeights
 
-# (x_t, state[, unchanged]) -> (y_t, state), or None
+# (x_t, state, block=False, unchanged=False) -> (y_t, state), or None
 Step = Callable[..., Any]
 
 
@@ -63,8 +63,8 @@ def recurrent_stepper(
         step(x, state): (y, state) for x ``[N, I]`` and the state of all layers, ``[L, N, O]`` or a tuple of
         ``[L, N, O]`` and ``[L, N, H]``, or None for zeros. None where an array is not of the right type,
         dtype and shape and contiguous (x: in its rows), or a guard does not hold: whoever gets that finds out
-        what it is. step(x, state, unchanged) takes blocks of steps ``[N, B, I]`` too, and asks no guard if
-        that is True.
+        what it is. step(x, state, True) takes a block of steps ``[N, B, I]``; a fourth argument True says
+        that the guards need not be asked.
     """
     packed = [weights.core() for weights in layers]
     return _core.recurrent_stepper(

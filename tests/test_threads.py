@@ -1,0 +1,28 @@
+"""The pool of threads under small jobs in quick succession: shared by samples, by units, and not at all."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+import rnnfast
+from rnnfast import nn
+
+
+def test_many_small_jobs_on_changing_threads() -> None:
+    """More threads than CPUs, pools that grow, workers that sleep in between: the bits of one thread."""
+    random = np.random.default_rng(0)
+    by_samples = nn.GRU(5, 24, seed=0), random.standard_normal((32, 12, 5)).astype(np.float32)
+    by_units = nn.LSTM(40, 160, seed=0), random.standard_normal((1, 6, 40)).astype(np.float32)
+    alone = nn.RNN(2, 3, seed=0), random.standard_normal((1, 2, 2)).astype(np.float32)
+    jobs = (by_samples, by_units, alone)
+    rnnfast.set_num_threads(1)
+    expected = [layer.forward(x)[0] for layer, x in jobs]
+    for count in (2, 17, 3, 2):
+        rnnfast.set_num_threads(count)
+        for repeat in range(40):
+            for (layer, x), y in zip(jobs, expected, strict=True):
+                np.testing.assert_array_equal(layer.forward(x)[0], y)
+            if repeat % 10 == 0:
+                time.sleep(0.002)  # workers fall asleep
