@@ -17,7 +17,7 @@ from .parameter import Array, ParameterBuffer
 from .stack import Stack
 from .states import State
 
-# Rows of x up to which a call at inference is taken as a block: what that saves, some 40 µs, is then a part
+# Rows of x up to which a call at inference is taken as a block: what that saves, tens of µs, is then a part
 # of the time worth having. Arrays of larger calls begin at cache lines.
 _BLOCK = 1024
 
