@@ -200,7 +200,9 @@ def test_a_parameter_of_another_shape_or_dtype_is_refused() -> None:
         assert getattr(layer, name) is own
     layer.initial_c_l0 = nn.Parameter(layer.initial_c_l0.value + 1)
     assert same_bits(layer.init_state(1)[1][0, 0], layer.initial_c_l0.value)
-    layer.weight_hh_l9 = nn.Parameter(np.zeros(1))  # of no direction
+    plain = make_layer("lstm")
+    for name in ("weight_hh_l9", "initial_h_l0", "other_l0"):  # of no direction, not trainable, of no layer
+        setattr(plain, name, nn.Parameter(np.zeros(1, np.float32)))
 
 
 WRONG: list[tuple[str, Callable[[Any], Any]]] = [

@@ -99,14 +99,13 @@ class DirectionWeights:
             ValueError: if it has another shape or dtype.
         """
         own = name.removesuffix(self.suffix)
-        state = own.removeprefix(_INITIAL)
-        if own == name or (own not in self.parameters and state == own):
+        if own == name:
             return
-        before = self.parameters.get(own)
-        place = -1
+        states = [_INITIAL + state for state in ops.cells()[self.cell].states] if self.initial else []
+        place = states.index(own) if own in states else -1
+        before = self.initial[place] if place >= 0 else self.parameters.get(own)
         if before is None:
-            place = ops.cells()[self.cell].states.index(state)
-            before = self.initial[place]
+            return
         if parameter.shape != before.shape or parameter.dtype != before.dtype:
             raise ValueError(
                 f"{name}: must have shape {before.shape} and dtype {before.dtype} as the parameter in whose "
