@@ -4,7 +4,6 @@ dtypes.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import pytest
 
 import rnnfast
 from rnnfast import backend, ops
+from scripts import load_script
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,9 +47,4 @@ def render() -> ModuleType:
     script = Path(__file__).parents[1] / "bench" / "render.py"
     if not script.exists():
         pytest.skip("no bench folder beside the tests")
-    specification = importlib.util.spec_from_file_location("render", script)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(script)

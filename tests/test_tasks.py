@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import itertools
 import json
 import math
@@ -23,6 +22,7 @@ from rnnfast import data
 from rnnfast.cli.main import main
 from rnnfast.cli.reproduce import tasks, tasks_training
 from rnnfast.cli.reproduce.tasks_training import CausalConvolutions, NewSamples, Training
+from scripts import load_script
 
 SHARED = Path(os.environ.get("RNNFAST_SHARED", Path(__file__).parents[2] / "shared"))
 SPEAKERS = Path(os.environ.get("RNNFAST_JAPANESE_VOWELS", SHARED / "data" / "aeon-1.0.0-py3-none-any.whl"))
@@ -441,12 +441,7 @@ def test_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def example() -> ModuleType:
     if not EXAMPLE.is_file():
         pytest.skip(f"no {EXAMPLE}: not part of an installed rnnfast")
-    spec = importlib.util.spec_from_file_location("date_translation", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 @pytest.mark.parametrize("attention", ["luong", "bahdanau"])
