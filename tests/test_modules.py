@@ -260,10 +260,10 @@ def test_backward_takes_the_same_weights_however_they_were_touched(
 def test_packed_weights_that_were_handed_out_never_change() -> None:
     """Other threads and open tapes use them: a change of the parameters makes new ones."""
     layer = nn.GRU(3, 4, seed=0)
-    old = layer._weights[0].packed()[1]
+    old = layer._stack.packed()[1][0]
     bits = old.packed(False).tobytes()
     layer.weight_hh_l0.data = 7
-    new = layer._weights[0].packed()[1]
+    new = layer._stack.packed()[1][0]
     assert new is not old
     assert new.packed(False).tobytes() != bits
     assert old.packed(False).tobytes() == bits
@@ -271,11 +271,11 @@ def test_packed_weights_that_were_handed_out_never_change() -> None:
 
 def test_packed_weights_are_kept_while_nothing_changes() -> None:
     layer = nn.GRU(3, 4, seed=0)
-    packed = layer._weights[0].packed()[1]
-    assert layer._weights[0].packed()[1] is packed
+    packed = layer._stack.packed()[1][0]
+    assert layer._stack.packed()[1][0] is packed
     shape = layer.weight_ih_l0.data.shape  # looked at, and let go
     assert shape == (12, 3)
-    assert layer._weights[0].packed()[1] is layer._weights[0].packed()[1]
+    assert layer._stack.packed()[1][0] is layer._stack.packed()[1][0]
 
 
 def test_parameter_version_tells_of_changes() -> None:

@@ -62,9 +62,9 @@ def test_inference_and_copies_hold_no_memory() -> None:
     layer = nn.GRU(3, 4, seed=0)
     x = np.ones((2, 5, 3), np.float32)
     layer.backward(layer.forward(x)[2], np.ones((2, 5, 4), np.float32))
-    memory = layer._stack.weights[0].memory
+    memory = layer._stack.memory
     assert memory._spare
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert not other._stack.weights[0].memory._spare
+        assert not other._stack.memory._spare
     layer(x)
     assert not memory._spare

@@ -52,32 +52,32 @@ def test_a_two_layer_step_makes_few_calls_into_the_core(name: str, calls: Counte
     calls.clear()
     step()
     assert calls["PackedWeights"] == 0  # weights that have changed are packed again, not checked again
-    assert calls["RecurrentCall"] == calls["recurrent_forward"] == calls["recurrent_backward"] == 2
+    assert calls["stack_forward"] == calls["stack_backward"] == 1  # both layers
     assert calls["linear_forward"] == calls["linear_backward"] == calls["adam"] == 1
-    assert sum(calls.values()) <= 26, calls
+    assert calls.total() - calls["active_variant"] <= 8, calls
 
 
 def test_steps_leave_no_memory_behind() -> None:
     step = make_step(cell="lstm")
     tracemalloc.start()
-    for _ in range(20):
+    for _ in range(500):  # until free lists and caches of the interpreter are full
         step()
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(500):
         step()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert after - before < 8192
+    assert after - before < 4096
 
 
 def test_open_tapes_keep_the_weights_of_their_forward_call_while_others_are_packed() -> None:
     """Weights are packed into new memory: what another call holds stays as it was."""
     layer = nn.LSTM(2, 5, seed=0)
-    used = layer._weights[0].packed()[1]
+    (used,) = layer._stack.packed()[1]
     bits = used.packed(False).tobytes(), used.packed(True).tobytes()
     for value in (0.1, 0.2):
         layer.weight_hh_l0.data = value
-        assert layer._weights[0].packed()[1].packed(True).tobytes() != bits[1]
+        assert layer._stack.packed()[1][0].packed(True).tobytes() != bits[1]
     assert (used.packed(False).tobytes(), used.packed(True).tobytes()) == bits
 
 

@@ -7,6 +7,7 @@ void bind_backend(pybind11::module_& module);
 void bind_recurrent(pybind11::module_& module);
 void bind_recurrent_weights(pybind11::module_& module);
 void bind_recurrent_step(pybind11::module_& module);
+void bind_recurrent_stack(pybind11::module_& module);
 void bind_memory(pybind11::module_& module);
 void bind_linear(pybind11::module_& module);
 void bind_optimizer(pybind11::module_& module);
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_core, module) {
   rnnfast::python::bind_recurrent(module);
   rnnfast::python::bind_recurrent_weights(module);
   rnnfast::python::bind_recurrent_step(module);
+  rnnfast::python::bind_recurrent_stack(module);
   rnnfast::python::bind_memory(module);
   rnnfast::python::bind_linear(module);
   rnnfast::python::bind_optimizer(module);

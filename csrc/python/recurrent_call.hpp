@@ -33,6 +33,7 @@ class RecurrentCall {
   }
   // An output that the caller gave shares no memory with what is read, with `others` or with itself.
   void check_written(const py::array& written, const Arrays& others) const;
+  const py::array& x() const { return x_; }
   double operations() const { return weights->operations(batch_ * steps_); }
 
   const std::shared_ptr<PackedWeights> weights;

@@ -86,6 +86,30 @@ def recurrent_backward(
     dx: _Array | None,
     with_reset_state: bool,
 ) -> tuple[tuple[_Array, ...], tuple[_Array, ...] | None, tuple[Any, ...]]: ...
+
+class StackTape: ...
+
+def stack_forward(
+    weights: Sequence[PackedWeights],
+    settings: Sequence[RecurrentSettings],
+    x: _Array,
+    state: Sequence[Sequence[_Array | None]] | None,
+    reset_state: Sequence[Sequence[_Array | None]] | None,
+    lengths: _Array | None,
+    resets: _Array | None,
+    input_masks: Sequence[_Array | None],
+    hidden_masks: Sequence[_Array | None],
+    time_major: bool,
+    return_states: bool,
+    memory: Any,
+) -> tuple[list[_Array], list[_Array], list[list[_Array]], StackTape | None]: ...
+def stack_backward(
+    tape: StackTape,
+    dy: _Array | None,
+    dfinal_state: Sequence[Sequence[_Array | None]] | None,
+    bound: float,
+    with_reset_state: bool,
+) -> tuple[_Array, list[_Array], list[_Array], list[tuple[_Array | None, ...]]]: ...
 def recurrent_stepper(
     *,
     layers: Sequence[PackedWeights],

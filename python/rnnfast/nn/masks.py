@@ -7,6 +7,8 @@ for an option that is off, there is no mask (None).
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from .. import ops
@@ -14,6 +16,15 @@ from .module import RandomCounter
 from .options import Options
 from .parameter import Array
 from .states import SequenceLayout
+
+
+class StackMasks(NamedTuple):
+    """What one forward call of a stack is multiplied by, None where by nothing."""
+
+    weights: list[Array | None]  # of weight_hh, by layer and direction, layer-major
+    inputs: list[Array | None]  # by layer
+    hidden: list[Array | None]  # by layer and direction
+    zoneout: list[ops.Zoneout | None]  # by layer and direction
 
 
 class CallMasks:
@@ -32,6 +43,40 @@ class CallMasks:
         self.call = counter.draw() if training and options.stochastic else 0
         self.sequence_call = counter.of_sequence(self.call)
         self.training = training
+
+    def of_stack(
+        self,
+        batch: int,
+        steps: int,
+        input_size: int,
+        weight_shape: tuple[int, ...],
+        layers: int,
+        directions: int,
+        layout: SequenceLayout,
+    ) -> StackMasks:
+        """All masks.
+
+        Args:
+            batch: N.
+            steps: T.
+            input_size: I, of the first layer.
+            weight_shape: of every weight_hh, (G*H, P or H).
+            layers: L.
+            directions: D.
+            layout: axes of the layers' sequences.
+        """
+        places = [(layer, direction) for layer in range(layers) for direction in range(directions)]
+        if not self.options.stochastic:  # in few words, as for small layers they count
+            none: list[Any] = [None] * len(places)
+            return StackMasks(none, none[:layers], none, none)
+        outputs = weight_shape[1]
+        sizes = [(input_size,), *[(outputs,) * directions] * (layers - 1)]
+        return StackMasks(
+            [self.of_weight(*place, weight_shape) for place in places],
+            [self.of_input(layer, batch, steps, sizes[layer], layout) for layer in range(layers)],
+            [self.of_hidden(*place, batch, outputs) for place in places],
+            [self.zoneout(*place) for place in places],
+        )
 
     def of_input(
         self, layer: int, batch: int, steps: int, sizes: tuple[int, ...], layout: SequenceLayout

@@ -167,8 +167,7 @@ class Recurrent(Module):
             states): each state after every step, shape (L*D, N, T, H), or (L*D, T, N, H), 0 on padding; a
             tuple of such arrays like the state.
         """
-        for own in self._weights:
-            own.memory.release()  # who only infers does not need the memory of tapes
+        self._stack.memory.release()  # who only infers does not need the memory of tapes
         y, final, _, states = self._run(x, state, lengths, resets, False, return_states)
         return (y, final, states) if return_states else (y, final)
 
@@ -227,7 +226,7 @@ class Recurrent(Module):
         swapped = [tuple(self._layout.swap(part) for part in parts) for parts in every]
         states = self._states.stack(swapped) if return_states else None
         tape = Tape(self, kept) if training else None
-        return self._layout.swap(y), self._states.stack(finals), tape, states
+        return self._layout.swap(y), self._states.public(finals), tape, states
 
     def backward(  # type: ignore[override]
         self, tape: Tape | None, dy: Array | None, dstate: State = None
@@ -258,7 +257,7 @@ class Recurrent(Module):
         self._stack.check_unchanged(operation, kept)
         self._close(tape)
         dx, outgoing = self._stack.backward(kept, dy, None if dstate is None else incoming)
-        return self._layout.swap(dx), self._states.stack(outgoing)
+        return self._layout.swap(dx), self._states.public(outgoing)
 
     def step(self, x_t: Array, state: State = None, *, resets: Array | None = None) -> tuple[Array, State]:
         """One time step at inference: the same numbers as the whole sequence at once.

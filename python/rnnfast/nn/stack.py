@@ -1,35 +1,38 @@
 """The passes over a stack of recurrent layers: y of all directions of one layer is the input of the next.
 
-One call of ``ops`` runs one direction of one layer; here the masks, states and gradients go to and come from
-these calls. Arrays are checked and [N, T, F] already. Not here: what callers see, which is ``recurrent``.
+One call of ``ops`` runs all layers; here the masks, states and gradients go to and come from these calls.
+Arrays are checked and [N, T, F] already. Not here: what callers see, which is ``recurrent``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 from .. import ops
 from .masks import CallMasks
 from .options import Options
-from .parameter import Array
+from .parameter import Array, Parameter
 from .states import SequenceLayout, State, StateLayout
-from .versioned import Mark
+from .versioned import Mark, Versioned
 from .weights import DirectionWeights
 
 States = tuple[Array, ...]
 
 
 class Kept(NamedTuple):
-    """What one forward pass leaves for one backward pass: lists are per layer, or per layer and direction."""
+    """What one forward pass leaves for one backward pass; lists are per layer and direction."""
 
     batch: int
     steps: int
-    tapes: list[Any]
-    input_masks: list[Array | None]
+    tape: ops.StackTape | None
+    weights: list[ops.RecurrentWeights]
     weight_masks: list[Array | None]
-    marks: list[Mark]  # from which on the weights are those of the forward pass
+    mark: Mark  # from which on the weights are those of the forward pass
     started: bool  # whether the sequences started from the layers' own initial states
+    with_resets: bool
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Stack:
     state_sizes: tuple[int, ...]
     layout: SequenceLayout
     states: StateLayout
+    memory: ops.TapeMemory = field(default_factory=ops.TapeMemory, init=False)
+    _packed: Versioned[list[ops.RecurrentWeights]] = field(default_factory=Versioned, init=False, repr=False)
 
     def initial_state(self, batch: int) -> State:
         """The zero state, or the trainable one where the layers have it; a copy."""
@@ -62,11 +67,25 @@ class Stack:
     def _directions(self) -> int:
         return 2 if self.options.bidirectional else 1
 
-    def _part(self, y: Array, direction: int) -> Array:
-        if self._directions == 1:
-            return y
-        size = self.state_sizes[0]
-        return y[:, :, direction * size : (direction + 1) * size]
+    def packed(self, masks: Sequence[Array | None] | None = None) -> tuple[Mark, list[ops.RecurrentWeights]]:
+        """The weights of all layers for ``ops``, and the mark from which on they hold.
+
+        Args:
+            masks: what each weight_hh is multiplied by, for this call alone; without them the weights are
+                packed at most once per version of the parameters.
+        """
+        if masks is None or masks[0] is None:
+            generation = sum(own.generation for own in self.weights)
+            # Weights that were handed out stay as they are, as other threads and open tapes use them.
+            return self._packed.marked(generation, self._parameters, self._pack)
+        mark = Mark(self._parameters())
+        return mark, [own.pack(mask) for own, mask in zip(self.weights, masks, strict=True)]
+
+    def _parameters(self) -> Iterator[Parameter]:
+        return chain.from_iterable(own.parameters.values() for own in self.weights)
+
+    def _pack(self) -> list[ops.RecurrentWeights]:
+        return [own.pack() for own in self.weights]
 
     def forward(
         self,
@@ -78,7 +97,7 @@ class Stack:
         masks: CallMasks,
         *,
         return_states: bool = False,
-    ) -> tuple[Array, list[States], list[States], Kept]:
+    ) -> tuple[Array, list[Array], list[States], Kept]:
         """Run over all steps.
 
         Args:
@@ -91,95 +110,96 @@ class Stack:
             return_states: whether to return every step's states.
 
         Returns:
-            (y, finals, every, kept): y of shape (N, T, D*P or D*H); per layer and direction the final states,
-            and every step's if asked for; what `backward` needs.
+            (y, finals, every, kept): y of shape (N, T, D*P or D*H); the final states, one array (L*D, N,
+            size) per state; per layer and direction every step's states if asked for; what `backward` needs.
         """
         batch, steps, _ = x.shape
-        kept = Kept(batch, steps, [], [], [], [], initial is None)
-        finals: list[States] = []
-        every: list[States] = []
-        inputs = x
-        sizes: tuple[int, ...] = (self.input_size,)
-        directions, training = self._directions, masks.training
-        others: tuple[Array, ...] = ()
-        for k, own in enumerate(self.weights):
-            layer, direction = divmod(k, directions)
-            if direction == 0:
-                factors = masks.of_input(layer, batch, steps, sizes, self.layout)
-                kept.input_masks.append(factors)
-                if factors is not None:
-                    inputs = inputs * factors
-                sizes = self.state_sizes[:1] * directions
-                y = self.layout.empty(batch, steps, sum(sizes))
-            if return_states:
-                others = tuple(self.layout.empty(batch, steps, n) for n in self.state_sizes[1:])
-            weight_mask = masks.of_weight(layer, direction, own.parameters["weight_hh"].shape)
-            kept.weight_masks.append(weight_mask)
-            mark, weights = own.packed(weight_mask)
-            kept.marks.append(mark)
-            _, final, tape = ops.recurrent_forward(
-                weights,
-                inputs,
-                own.initial_state(batch) if initial is None else initial[k],
-                reverse=direction == 1,
-                training=training,
-                lengths=lengths,
-                resets=resets,
-                reset_state=None if resets is None else own.reset_state(),
-                hidden_mask=masks.of_hidden(layer, direction, batch, sizes[0]),
-                zoneout=masks.zoneout(layer, direction),
-                recompute=self.options.recompute,
-                states_out=others or None,
-                out=self._part(y, direction),
-                memory=own.memory,
-                name=operation,
-            )
-            finals.append(final)
-            kept.tapes.append(tape)
-            if return_states:
-                h = self._part(y, direction)
-                every.append((h.copy() if len(self.weights) == 1 else h, *others))  # y is the caller's
-            if direction == directions - 1:
-                inputs = y
-        return inputs, finals, every, kept
+        own_start, directions = initial is None, self._directions
+        drawn = masks.of_stack(
+            batch,
+            steps,
+            self.input_size,
+            self.weights[0].parameters["weight_hh"].shape,
+            len(self.weights) // directions,
+            directions,
+            self.layout,
+        )
+        mark, weights = self.packed(drawn.weights)
+        if self.options.trainable_state and initial is None:
+            initial = [own.initial_state(batch) or () for own in self.weights]
+        call = ops.StackCall(
+            weights,
+            state=initial,
+            reset_state=self._reset_states() if resets is not None else None,
+            lengths=lengths,
+            resets=resets,
+            input_masks=drawn.inputs,
+            hidden_masks=drawn.hidden,
+            zoneout=drawn.zoneout,
+            recompute=self.options.recompute,
+            time_major=not self.options.batch_first,
+        )
+        memory = self.memory if masks.training else None
+        ys, finals, others, tape = ops.stack_forward(
+            call, x, memory=memory, return_states=return_states, name=operation
+        )
+        every = [(self._h_of_every_step(ys, k), *states) for k, states in enumerate(others)]
+        kept = Kept(batch, steps, tape, weights, drawn.weights, mark, own_start, resets is not None)
+        return ys[-1], finals, every, kept
+
+    def _reset_states(self) -> list[States] | None:
+        if not self.options.trainable_state:
+            return None
+        return [own.reset_state() or () for own in self.weights]
+
+    def _h_of_every_step(self, ys: list[Array], k: int) -> Array:
+        (layer, direction), size = divmod(k, self._directions), self.state_sizes[0]
+        h = ys[layer][:, :, direction * size : (direction + 1) * size]
+        return h.copy() if len(self.weights) == 1 else h  # y is the caller's
 
     def check_unchanged(self, operation: str, kept: Kept) -> None:
-        """RuntimeError unless the weights are those of the forward pass."""
-        for k, own in enumerate(self.weights):
-            own.check_unchanged(operation, kept.marks[k], kept.tapes[k].weights, kept.weight_masks[k])
+        """RuntimeError unless the weights are those of the forward pass.
+
+        Where versions differ the values decide: who reads `Parameter.data` in between raises the version too.
+        """
+        if kept.mark.holds():
+            return
+        _, weights = self.packed(kept.weight_masks)
+        for own, now, used in zip(self.weights, weights, kept.weights, strict=True):
+            if not own.same_values(now, used):
+                raise RuntimeError(
+                    f"{operation}: tape must come from the present weights, but the weights have changed "
+                    f"since forward; call forward again"
+                )
 
     def backward(
         self,
         kept: Kept,
         dy: Array | None,
-        incoming: list[States] | None,
-    ) -> tuple[Array, list[States]]:
-        """Add the gradients of the parameters; return those of x and, per layer and direction, of the states.
+        incoming: Sequence[ops.States] | None,
+    ) -> tuple[Array, list[Array]]:
+        """Add the gradients of the parameters; return those of x and of the states, (L*D, N, size) each.
 
         Args:
             kept: from `forward`.
             dy: shape (N, T, D*P or D*H), None for zero.
             incoming: gradients of the final states, None for zero.
         """
-        outgoing: list[States] = [()] * len(self.weights)
-        dx = dy
-        for layer in reversed(range(len(kept.input_masks))):
-            dinputs = []
-            for direction in range(self._directions):
-                k = layer * self._directions + direction
-                gradients = ops.recurrent_backward(
-                    kept.tapes[k].weights,
-                    kept.tapes[k],
-                    None if dx is None else self._part(dx, direction),
-                    None if incoming is None else incoming[k],
-                    bound=self.options.state_gradient_bound,
-                )
-                self.weights[k].accumulate(gradients, kept.weight_masks[k], started=kept.started)
-                dinputs.append(gradients.dx)
-                outgoing[k] = gradients.dstate
-            dx = dinputs[0] if len(dinputs) == 1 else dinputs[0] + dinputs[1]
-            mask = kept.input_masks[layer]
-            if mask is not None:
-                dx = dx * mask
-        assert dx is not None  # there is a layer
-        return dx, outgoing
+        assert kept.tape is not None  # as forward was training
+        trainable = self.options.trainable_state
+        dx, dstate, dreset, gradients = ops.stack_backward(
+            kept.tape,
+            dy,
+            incoming,
+            bound=self.options.state_gradient_bound,
+            with_reset_state=trainable and kept.with_resets,
+        )
+        targets: list[Array] = []
+        sources: list[Array] = []
+        for own, found, mask in zip(self.weights, gradients, kept.weight_masks, strict=True):
+            own.collect(found, mask, targets, sources)
+        ops.accumulate(targets, sources)
+        for k, own in enumerate(self.weights if trainable else ()):
+            for of_states in ([dstate] if kept.started else []) + ([dreset] if dreset else []):
+                own.accumulate_initial([array[k] for array in of_states])
+        return dx, dstate

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ops
 from .arguments import check_array
-from .parameter import Array, ParameterBuffer
+from .parameter import Array
 from .stack import Stack
 from .states import State
 
@@ -94,18 +94,15 @@ class Stepper:
 
     def _made(self) -> ops.Step:
         """The callable for the weights as they are now."""
-        marked = [own.packed() for own in self.stack.weights]
-        guards: dict[int, tuple[ParameterBuffer, int | None]] = {}
-        for mark, _ in marked:
-            for buffer, stamp in mark.stamps():
-                guards.setdefault(id(buffer), (buffer, stamp))  # the oldest, if they differ
+        mark, weights = self.stack.packed()
+        guards = mark.stamps()
         run = ops.recurrent_stepper(
-            [weights for _, weights in marked],
+            weights,
             zoneout_rates=self.stack.options.zoneout,
             trainable_state=self.stack.options.trainable_state,
-            guards=list(guards.values()),
+            guards=guards,
         )
-        if all(stamp is not None for _, stamp in guards.values()):
+        if all(stamp is not None for _, stamp in guards):
             self.run = run  # else somebody may write to the weights unseen: it is good for this step alone
         return run
 

@@ -19,9 +19,11 @@ from .. import init, ops
 from ..ops.weights import UNIT_WEIGHTS
 from .options import Options
 from .parameter import Array, Parameter
-from .versioned import Mark, Versioned
 
 _INITIAL = "initial_"
+# Gradients of weights as ``ops.stack_backward`` returns them.
+_GRADIENTS = ops.RecurrentGradients._fields[3:]
+_DWEIGHT_HH = _GRADIENTS.index("dweight_hh")
 
 
 def make_parameters(
@@ -85,12 +87,10 @@ class DirectionWeights:
         # One per state where the initial state is trainable, else none.
         self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
         self._unit_names = [name for name in self.parameters if name in UNIT_WEIGHTS]
-        self._gradient_names = [f"d{name}" for name in self.parameters]
+        self._gradient_places = [_GRADIENTS.index(f"d{name}") for name in self.parameters]
         self.generation = 0  # grows when a parameter is put in another's place
-        self._packed: Versioned[ops.RecurrentWeights] = Versioned()
         # Arrays that were checked, and their weights; they serve for as long as the parameters live there.
         self._checked: tuple[list[Array], ops.RecurrentWeights] | None = None
-        self.memory = ops.TapeMemory()
 
     def replace(self, name: str, parameter: Parameter) -> None:
         """Take a parameter in the place of the one of that name, if it is of this direction.
@@ -118,61 +118,35 @@ class DirectionWeights:
         self.generation += 1
         before.changed()  # for whoever trusts in a mark or a stamp
 
-    def packed(self, mask: Array | None = None) -> tuple[Mark, ops.RecurrentWeights]:
-        """The weights for ``ops``, and the mark from which on they hold.
+    def pack(self, mask: Array | None = None) -> ops.RecurrentWeights:
+        """The weights as they are now, for ``ops``.
 
         Args:
-            mask: what weight_hh is multiplied by, for this call alone; without it the weights are packed at
-                most once per version of the parameters.
+            mask: what weight_hh is multiplied by, None for nothing.
         """
-        if mask is None:
-            # Weights that were handed out stay as they are, as other threads and open tapes use them.
-            return self._packed.marked(self.generation, self.parameters.values, self._pack)
-        mark = Mark(self.parameters.values())
-        arrays = {name: parameter.value for name, parameter in self.parameters.items()}
-        arrays["weight_hh"] = arrays["weight_hh"] * mask
-        return mark, ops.RecurrentWeights(
-            self.cell, layer_norm=self.layer_norm, **(arrays | self._unit_weights())
-        )
-
-    def _pack(self) -> ops.RecurrentWeights:
         arrays = [parameter.value for parameter in self.parameters.values()]
         checked = self._checked
-        if checked is None or not all(map(operator.is_, arrays, checked[0])):
-            named = dict(zip(self.parameters, arrays, strict=True))
-            checked = arrays, ops.RecurrentWeights(self.cell, layer_norm=self.layer_norm, **named)
-            self._checked = checked
-        return checked[1].renewed(self._unit_weights())
+        if mask is None and checked is not None and all(map(operator.is_, arrays, checked[0])):
+            return checked[1].renewed(self._unit_weights())
+        named = dict(zip(self.parameters, arrays, strict=True))
+        if mask is not None:
+            named["weight_hh"] = named["weight_hh"] * mask
+            return ops.RecurrentWeights(
+                self.cell, layer_norm=self.layer_norm, **(named | self._unit_weights())
+            )
+        weights = ops.RecurrentWeights(self.cell, layer_norm=self.layer_norm, **named)
+        self._checked = arrays, weights
+        return weights.renewed(self._unit_weights())
 
     def _unit_weights(self) -> dict[str, Array]:
         """Kernels read these as they are, from no packed form: copies, which later changes do not touch."""
         return {name: self.parameters[name].value.copy() for name in self._unit_names}
 
-    def check_unchanged(
-        self, operation: str, mark: Mark, used: ops.RecurrentWeights, mask: Array | None
-    ) -> None:
-        """Whether the parameters still have the values of a forward call.
-
-        Where versions differ the values decide: who reads `Parameter.data` in between raises the version too.
-
-        Args:
-            operation: who asks, for errors.
-            mark: from `packed`, for the forward call.
-            used: the weights of the forward call.
-            mask: of weight_hh in it.
-
-        Raises:
-            RuntimeError: if they have changed.
-        """
-        _, weights = self.packed(mask) if mask is None or not mark.holds() else (mark, used)
-        if weights is not used and not (
-            _same_bits(weights.packed(False), used.packed(False))
-            and all(_same_bits(getattr(weights, name), getattr(used, name)) for name in self._unit_names)
-        ):
-            raise RuntimeError(
-                f"{operation}: tape must come from the present weights, but the weights have changed since "
-                f"forward; call forward again"
-            )
+    def same_values(self, one: ops.RecurrentWeights, other: ops.RecurrentWeights) -> bool:
+        """Whether both have the same bits."""
+        return _same_bits(one.packed(False), other.packed(False)) and all(
+            _same_bits(getattr(one, name), getattr(other, name)) for name in self._unit_names
+        )
 
     def initial_state(self, batch: int) -> tuple[Array, ...] | None:
         """The trainable initial state of `batch` sequences, new arrays [N, size]; None without one."""
@@ -184,23 +158,29 @@ class DirectionWeights:
         """What a reset goes back to where the initial state is trainable, new arrays [size]; else None."""
         return tuple(parameter.value.copy() for parameter in self.initial) or None
 
-    def accumulate(self, gradients: ops.RecurrentGradients, mask: Array | None, *, started: bool) -> None:
-        """Add the gradients of one backward call into those of the parameters.
+    def collect(
+        self,
+        gradients: tuple[Array | None, ...],
+        mask: Array | None,
+        targets: list[Array],
+        sources: list[Array],
+    ) -> None:
+        """Append the gradients of the parameters, and what is to be added to each of them.
 
         Args:
-            gradients: from ``ops``.
+            gradients: of the weights, from ``ops``.
             mask: of weight_hh in the forward call.
-            started: whether the sequences started from the layer's own initial state.
+            targets, sources: what `ops.accumulate` takes.
         """
-        found = [getattr(gradients, name) for name in self._gradient_names]
         if mask is not None:
-            gradients.dweight_hh[...] *= mask
-        ops.accumulate([parameter.grad_value for parameter in self.parameters.values()], found)
-        for state, parameter in enumerate(self.initial):
-            if started:
-                parameter.grad_value += gradients.dstate[state].sum(axis=0)
-            if gradients.dreset_state is not None:
-                parameter.grad_value += gradients.dreset_state[state].sum(axis=0)
+            gradients[_DWEIGHT_HH][...] *= mask  # type: ignore[index]
+        targets += [parameter.grad_value for parameter in self.parameters.values()]
+        sources += [gradients[place] for place in self._gradient_places]  # type: ignore[misc]
+
+    def accumulate_initial(self, gradients: list[Array]) -> None:
+        """Add gradients of states, [N, size] each, to those of the trainable initial state."""
+        for gradient, parameter in zip(gradients, self.initial, strict=True):
+            parameter.grad_value += gradient.sum(axis=0)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_checked": None}

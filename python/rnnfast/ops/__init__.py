@@ -7,7 +7,7 @@ sequence is cut in time, nor on which instruction set with FMA runs them. Not he
 accumulation of their gradients (``rnnfast.nn``).
 """
 
-from .arrays import empty
+from .arrays import States, empty
 from .attention import batched_product, masked_softmax, softmax_backward, sum_over_steps
 from .cells import CellInfo, cells
 from .conv1d import Conv1dWeights, conv1d_backward, conv1d_block, conv1d_forward
@@ -18,6 +18,7 @@ from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
 from .recurrent import recurrent_backward, recurrent_forward
 from .rows import embedding_backward, embedding_forward, layer_norm_backward, layer_norm_forward
+from .stack import StackCall, StackTape, stack_backward, stack_forward
 from .step import Step, recurrent_step, recurrent_stepper
 from .tape import RecurrentGradients, RecurrentTape
 from .wavenet import WaveNetTape, wavenet_backward, wavenet_block, wavenet_forward
@@ -30,6 +31,9 @@ __all__ = [
     "RecurrentGradients",
     "RecurrentTape",
     "RecurrentWeights",
+    "StackCall",
+    "StackTape",
+    "States",
     "Step",
     "TapeMemory",
     "WaveNetTape",
@@ -61,6 +65,8 @@ __all__ = [
     "rmsprop",
     "sgd",
     "softmax_backward",
+    "stack_backward",
+    "stack_forward",
     "sum_over_steps",
     "wavenet_backward",
     "wavenet_block",

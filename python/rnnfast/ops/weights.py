@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,7 +165,7 @@ class RecurrentWeights:
         """The arrays have been written to: pack them again at the next use."""
         self._packed.clear()
 
-    def renewed(self, unit_weights: Mapping[str, Array]) -> RecurrentWeights:
+    def renewed(self, unit_weights: dict[str, Array]) -> RecurrentWeights:
         """Weights after the arrays have been written to: new packed forms, without a new check of the arrays.
 
         These stay as they are, for as long as nobody asks them for a form that was not made yet.
@@ -174,11 +173,10 @@ class RecurrentWeights:
         Args:
             unit_weights: those that act on single units and are in no packed form, of the same shapes.
         """
+        variant = _core.active_variant()
+        packed = (self._packed.get(variant) or self.core()).renewed(unit_weights)
         renewed = object.__new__(type(self))
-        own = vars(renewed)
-        own.update(vars(self))
-        own.update(unit_weights)
-        own["_packed"] = {_core.active_variant(): self.core().renewed(dict(unit_weights))}
+        renewed.__dict__ = {**vars(self), **unit_weights, "_packed": {variant: packed}}
         return renewed
 
     def __getstate__(self) -> dict[str, Any]:

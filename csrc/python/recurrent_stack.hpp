@@ -1,0 +1,77 @@
+// Stacked recurrent layers over whole sequences: what forward leaves for backward. y of all directions of a
+// layer is the input of the next one. k numbers the directions of all layers, layer-major.
+#pragma once
+
+#include "python/recurrent_results.hpp"
+
+namespace rnnfast::python {
+
+using Weights = std::vector<std::shared_ptr<PackedWeights>>;
+using StatesByK = std::optional<std::vector<Arrays>>;  // for each k one array, or none, per state
+
+// What one forward call leaves for one backward call.
+struct StackTape {
+  struct Direction {
+    std::unique_ptr<RecurrentCall> call;
+    OptionalArray checkpoints;
+    index_t place = 0;  // of its tape
+  };
+  struct Layer {
+    py::object input_mask, y;
+  };
+  std::vector<Direction> directions;  // by k; none once it is used
+  std::vector<Layer> layers;
+  py::object memory;  // gives room for tapes and takes it back
+  py::object values;  // all tapes; none where backward makes them again, one at a time
+};
+
+// A new array [N, T, F] that begins at a cache line, in memory [T, N, F] if time_major.
+template <class T>
+py::object new_sequence(index_t batch, index_t steps, index_t columns, bool time_major) {
+  constexpr index_t kLine = 64, kSize = sizeof(T);
+  const py::object memory = new_array<T>(std::array<index_t, 1>{batch * steps * columns + kLine / kSize});
+  const auto at = round_up(reinterpret_cast<index_t>(data_of<T>(memory.ptr())), kLine);
+  const index_t row = columns * kSize;
+  return py::array(py::dtype::of<T>(), {batch, steps, columns},
+                   {time_major ? row : steps * row, time_major ? batch * row : row, kSize},
+                   reinterpret_cast<const void*>(at), memory);
+}
+
+// New arrays [K, N, size], one per state, and where the rows of k begin in them.
+template <class T>
+py::list new_states_of_all(const api::CellFacts& facts, const api::RecurrentDims& dims, std::size_t count) {
+  py::list all;
+  for (int s = 0; s < facts.states; ++s)
+    all.append(
+        new_array<T>(std::array<index_t, 3>{static_cast<index_t>(count), dims.batch, dims.state_size(s)}));
+  return all;
+}
+template <class T>
+void place_states(T* (&to)[api::kMostStates], const py::list& all, std::size_t k) {
+  for (std::size_t s = 0; s < all.size(); ++s) {
+    PyObject* const array = all[s].ptr();
+    to[s] = data_of<T>(array) + static_cast<index_t>(k) * (size_of(array) / fields(array)->dimensions[0]);
+  }
+}
+
+// The columns of one direction of y or its gradient.
+template <class Value>
+api::Sequence<Value> of_direction(api::Sequence<Value> y, std::size_t direction,
+                                  const api::RecurrentDims& dims) {
+  return {y.data + static_cast<index_t>(direction) * dims.outputs(), y.batch_stride, y.time_stride};
+}
+
+inline index_t tape_size(const RecurrentCall& call) { return call.tape_shape()[0] * call.tape_shape()[1]; }
+
+template <class T>
+py::object take(const py::object& memory, index_t count) {
+  py::object values = memory.attr("take")(py::make_tuple(count), py::dtype::of<T>());
+  if (!is_plain<T>(values.ptr(), std::array<index_t, 1>{count}))
+    fail("memory", "must give what is asked for");
+  return values;
+}
+
+py::tuple stack_backward(StackTape& tape, const py::object& dy, const StatesByK& dfinal_state, double bound,
+                         bool with_reset_state);
+
+}  // namespace rnnfast::python
