@@ -83,6 +83,12 @@ def test_the_fixed_size_loop_computes_the_same(name: str, loop: fixed_size.Fixed
     assert loop.job(Problem(name, Shape(20, 1, 1, 24), "float32", seed=0)) is None
 
 
+@pytest.mark.usefixtures("loop")
+def test_a_compiled_contender_leaves_denormals_as_they_are() -> None:
+    """Loading a library that was compiled by -ffast-math would switch them off for the whole process."""
+    assert (np.full(64, np.float32(1e-45)) * np.float32(2) > 0).all()
+
+
 def test_another_loop_is_not_timed(loop: fixed_size.FixedSize) -> None:
     problem = Problem("gru", Shape(20, 1, 1, 16), "float32", seed=0)
     problem.arrays["bias_hh"] = problem.arrays["bias_hh"] + np.float32(0.1)

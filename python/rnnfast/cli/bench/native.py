@@ -18,8 +18,18 @@ import rnnfast
 from .checks import Array
 from .peer import Unavailable
 
-# What a program for this very machine is compiled with; -ffast-math is what such loops are written for.
-FAST = ("-O3", "-march=native", "-ffast-math")
+# What a program for this very machine is compiled with. The parts of -ffast-math, which such loops are
+# written for: by that name, loading a library would switch denormals off in this whole process.
+FAST = (
+    "-O3",
+    "-march=native",
+    "-fassociative-math",
+    "-ffinite-math-only",
+    "-fno-math-errno",
+    "-fno-signed-zeros",
+    "-fno-trapping-math",
+    "-freciprocal-math",
+)
 PORTABLE = ("-O2",)
 
 
