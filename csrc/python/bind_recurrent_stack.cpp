@@ -32,76 +32,108 @@ struct Stack {
         fail("weights", "must fit together");
     }
   }
+};
 
-  // -> (y of every layer, final states, for each k the other states of every step)
-  template <class T>
-  py::tuple run(py::object x, StackTape& tape) const {
-    const api::CellFacts& facts = weights.front()->facts();
-    const Arrays absent(static_cast<std::size_t>(facts.states));
-    const bool training = !tape.memory.is_none();
-    py::list all_y, finals, every;
-    index_t room = 0;
-    for (std::size_t k = 0; k < weights.size(); ++k) {
-      const std::size_t direction = k % directions();
-      const py::object& mask = input_masks[k / directions()];
-      if (direction == 0 && !mask.is_none()) x = x * mask;
-      auto call = std::make_unique<RecurrentCall>(
-          weights[k], *settings[k], py::array(x), state ? (*state)[k] : absent,
-          reset_state ? (*reset_state)[k] : absent, lengths, resets, hidden_masks[k]);
-      api::RecurrentForward<T> arguments{};
-      arguments.call = call->call<T>();
-      const api::RecurrentDims& dims = arguments.call.dims;
-      const index_t columns = static_cast<index_t>(directions()) * dims.outputs();
-      if (direction == 0) {
-        all_y.append(new_sequence<T>(dims.batch, dims.steps, columns, time_major));
-        tape.layers.push_back({mask, all_y[all_y.size() - 1]});
-      }
-      const py::object& y = tape.layers.back().y;
-      arguments.y = of_direction(output_sequence<T>(py::array(y), {dims.batch, dims.steps, columns}, "y"),
-                                 direction, dims);
-      if (k == 0) finals = new_states_of_all<T>(facts, dims, weights.size());
-      place_states(arguments.final_state, finals, k);
-      if (return_states) every.append(other_states(facts, arguments));
-      StackTape::Direction kept;
-      if (const auto shape = call->checkpoints_shape(); training && shape) {
-        kept.checkpoints = py::array(new_array<T>(*shape));
-        arguments.checkpoints = data_of<T>(kept.checkpoints->ptr());
-      } else if (training) {
-        if (k == 0) tape.values = take<T>(tape.memory, size_of_tapes(*call));
-        kept.place = room;
-        room += tape_size(*call);
-        arguments.tape = data_of<T>(tape.values.ptr()) + kept.place;
-      }
-      const api::RecurrentKernels<T>& kernel = weights[k]->kernel<T>();
-      arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
-      without_interpreter(call->operations(), [&] { kernel.forward(arguments); });
-      if (direction + 1 == directions()) x = y;
-      if (!training) continue;
-      kept.call = std::move(call);
-      tape.directions.push_back(std::move(kept));
+template <class T>
+class StackForward {
+ public:
+  StackForward(const Stack& stack, StackTape& tape)
+      : stack_(stack),
+        tape_(tape),
+        facts_(stack.weights.front()->facts()),
+        training_(!tape.memory.is_none()),
+        absent_(static_cast<std::size_t>(facts_.states)) {}
+
+  // -> (y of every layer, or of the last where nobody needs the others; final states; for each k the other
+  // states of every step)
+  py::tuple run(py::object x) {
+    for (const py::object& mask : stack_.input_masks) {
+      if (!mask.is_none()) x = x * mask;
+      for (std::size_t direction = 0; direction < stack_.directions(); ++direction)
+        run_direction(direction, py::array(x), mask);
+      x = tape_.layers.back().y;
     }
-    return py::make_tuple(all_y, finals, every);
+    return py::make_tuple(all_y_, finals_, every_);
   }
 
-  // All tapes have as many rows as that of `first`.
-  index_t size_of_tapes(const RecurrentCall& first) const {
+ private:
+  void run_direction(std::size_t direction, const py::array& x, const py::object& mask) {
+    const std::size_t k = k_++;
+    const PackedWeights& weights = *stack_.weights[k];
+    const auto states = [&](const StatesByK& all) -> const Arrays& { return all ? (*all)[k] : absent_; };
+    auto call = std::make_unique<RecurrentCall>(stack_.weights[k], *stack_.settings[k], x,
+                                                states(stack_.state), states(stack_.reset_state),
+                                                stack_.lengths, stack_.resets, stack_.hidden_masks[k]);
+    api::RecurrentForward<T> arguments{};
+    arguments.call = call->template call<T>();
+    const api::RecurrentDims& dims = arguments.call.dims;
+    const index_t columns = static_cast<index_t>(stack_.directions()) * dims.outputs();
+    if (direction == 0)
+      begin_layer(mask, new_sequence<T>(dims.batch, dims.steps, columns, stack_.time_major));
+    arguments.y = of_direction(
+        output_sequence<T>(py::array(tape_.layers.back().y), {dims.batch, dims.steps, columns}, "y"),
+        direction, dims);
+    if (k == 0) finals_ = new_states_of_all<T>(facts_, dims, stack_.weights.size());
+    place_states(arguments.final_state, finals_, k);
+    if (stack_.return_states) every_.append(other_states(arguments));
+    StackTape::Direction kept;
+    if (training_) keep(*call, kept, arguments);
+    const api::RecurrentKernels<T>& kernel = weights.kernel<T>();
+    arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
+    without_interpreter(call->operations(), [&] { kernel.forward(arguments); });
+    kept.call = std::move(call);
+    if (training_) tape_.directions.push_back(std::move(kept));
+  }
+
+  void begin_layer(const py::object& mask, const py::object& y) {
+    if (!training_ && !stack_.return_states) {
+      all_y_ = py::list();
+      tape_.layers.clear();
+    }
+    all_y_.append(y);
+    tape_.layers.push_back({mask, y});
+  }
+
+  // Room for the tape, or for the states that it can be made again from.
+  void keep(const RecurrentCall& call, StackTape::Direction& kept, api::RecurrentForward<T>& arguments) {
+    if (const auto shape = call.checkpoints_shape()) {
+      kept.checkpoints = py::array(new_array<T>(*shape));
+      arguments.checkpoints = data_of<T>(kept.checkpoints->ptr());
+      return;
+    }
+    if (!tape_.values) tape_.values = take<T>(tape_.memory, size_of_tapes(call));
+    kept.place = taken_;
+    taken_ += tape_size(call);
+    arguments.tape = data_of<T>(tape_.values.ptr()) + kept.place;
+  }
+
+  // All tapes have as many rows as that of `call`.
+  index_t size_of_tapes(const RecurrentCall& call) const {
     index_t columns = 0;
-    for (std::size_t k = 0; k < weights.size(); ++k)
-      columns += weights[k]->tape_row(hidden_masks[k].has_value());
-    return first.tape_shape()[0] * columns;
+    for (std::size_t k = 0; k < stack_.weights.size(); ++k)
+      columns += stack_.weights[k]->tape_row(stack_.hidden_masks[k].has_value());
+    return call.tape_shape()[0] * columns;
   }
 
-  template <class T>
-  py::list other_states(const api::CellFacts& facts, api::RecurrentForward<T>& arguments) const {
+  py::list other_states(api::RecurrentForward<T>& arguments) const {
     const api::RecurrentDims& dims = arguments.call.dims;
     py::list others;
-    for (int s = 1; s < facts.states; ++s) {
-      others.append(new_sequence<T>(dims.batch, dims.steps, dims.hidden, time_major));
+    for (int s = 1; s < facts_.states; ++s) {
+      others.append(new_sequence<T>(dims.batch, dims.steps, dims.hidden, stack_.time_major));
       const py::array array(others[others.size() - 1]);
       arguments.states[s] = output_sequence<T>(array, {dims.batch, dims.steps, dims.hidden}, "states");
     }
     return others;
   }
+
+  const Stack& stack_;
+  StackTape& tape_;
+  const api::CellFacts& facts_;
+  const bool training_;
+  const Arrays absent_;
+  std::size_t k_ = 0;  // of the next direction
+  index_t taken_ = 0;  // of the room for tapes
+  py::list all_y_, finals_, every_;
 };
 
 // -> (y of every layer, final states [K, N, size], for each k the other states of every step, tape or None)
@@ -115,8 +147,9 @@ py::tuple stack_forward(const Weights& weights, const std::vector<RecurrentSetti
   stack.check();
   auto tape = std::make_shared<StackTape>();
   tape->memory = memory;
-  const py::tuple result =
-      by_width(weights.front()->is_double, [&](auto zero) { return stack.run<decltype(zero)>(x, *tape); });
+  const py::tuple result = by_width(weights.front()->is_double, [&](auto zero) {
+    return StackForward<decltype(zero)>(stack, *tape).run(x);
+  });
   return py::make_tuple(result[0], result[1], result[2], memory.is_none() ? py::none() : py::cast(tape));
 }
 

@@ -4,78 +4,102 @@
 namespace rnnfast::python {
 namespace {
 
-// Sums over both directions, and the mask.
-py::object gradient_of_input(const py::list& parts, const py::object& mask) {
-  py::object dx = parts[0];
-  if (parts.size() == 2) dx = dx + parts[1];
-  return mask.is_none() ? dx : dx * mask;
-}
-
 template <class T>
-py::tuple backward_of(StackTape& tape, py::object dy, const StatesByK& dfinal_state, double bound,
-                      bool with_reset_state) {
-  const std::size_t count = tape.directions.size(), directions = count / tape.layers.size();
-  const RecurrentCall& first = *tape.directions.front().call;
-  const api::CellFacts& facts = first.weights->facts();
-  // What the caller gave is checked before the first kernel uses a tape up.
-  std::vector<api::RecurrentBackward<T>> all(count);
-  index_t room = 0;
-  for (std::size_t k = 0; k < count; ++k) {
-    RecurrentCall& call = *tape.directions[k].call;
-    const api::RecurrentDims& dims = (all[k].call = call.call<T>()).dims;
-    if (dfinal_state) {
-      fill_states(all[k].dfinal_state, dfinal_state->at(k), facts, dims, "dfinal_state",
+class StackBackward {
+ public:
+  // What the caller gave is checked here, before the first kernel uses a tape up.
+  StackBackward(StackTape& tape, py::object dy, const StatesByK& dfinal_state, double bound,
+                bool with_reset_state)
+      : tape_(tape),
+        directions_(tape.directions.size() / tape.layers.size()),
+        facts_(tape.directions.front().call->weights->facts()),
+        all_(tape.directions.size()),
+        dy_(std::move(dy)),
+        gradients_(tape.directions.size()) {
+    if (!(bound > 0)) fail("bound", "must be above 0");
+    for (std::size_t k = 0; k < all_.size(); ++k) {
+      api::RecurrentBackward<T>& arguments = all_[k];
+      arguments.call = tape.directions[k].call->template call<T>();
+      arguments.bound = static_cast<T>(bound);
+      if (!dfinal_state) continue;
+      const api::RecurrentDims& dims = arguments.call.dims;
+      fill_states(arguments.dfinal_state, dfinal_state->at(k), facts_, dims, "dfinal_state",
                   [&](const OptionalArray& array, index_t size) {
                     return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dfinal_state");
                   });
     }
-    room = std::max(room, tape_size(call));
+    const api::RecurrentDims& dims = all_.front().call.dims;
+    shape_ = {dims.batch, dims.steps, static_cast<index_t>(directions_) * dims.outputs()};
+    if (!dy_.is_none()) input_sequence<T>(py::array(dy_), shape_, "dy");
+    dstate_ = new_states_of_all<T>(facts_, dims, all_.size());
+    if (with_reset_state) dreset_ = new_states_of_all<T>(facts_, dims, all_.size());
   }
-  const api::RecurrentDims& dims = all.front().call.dims;
-  const std::array<index_t, 3> shape{dims.batch, dims.steps,
-                                     static_cast<index_t>(directions) * dims.outputs()};
-  if (!dy.is_none()) input_sequence<T>(py::array(dy), shape, "dy");
-  const bool again = !tape.values;
-  if (again) tape.values = take<T>(tape.memory, room);
-  const py::list dstate = new_states_of_all<T>(facts, dims, count);
-  const py::list dreset = with_reset_state ? new_states_of_all<T>(facts, dims, count) : py::list();
-  py::list gradients(count);
-  const std::vector<StackTape::Direction> own = std::move(tape.directions);
-  tape.directions.clear();
-  for (std::size_t layer = tape.layers.size(); layer-- > 0;) {
-    py::list dinputs;
-    for (std::size_t k = layer * directions; k < (layer + 1) * directions; ++k) {
-      const std::size_t direction = k % directions;
-      RecurrentCall& call = *own[k].call;
-      api::RecurrentBackward<T>& arguments = all[k];
-      const py::array packed = call.weights->backward();
-      arguments.packed = static_cast<const T*>(packed.data());
-      arguments.y =
-          of_direction(input_sequence<T>(py::array(tape.layers[layer].y), shape, "y"), direction, dims);
-      if (!dy.is_none())
-        arguments.dy = of_direction(input_sequence<T>(py::array(dy), shape, "dy"), direction, dims);
-      arguments.tape = data_of<T>(tape.values.ptr()) + own[k].place;
-      if (own[k].checkpoints) arguments.checkpoints = data_of<T>(own[k].checkpoints->ptr());
-      arguments.bound = static_cast<T>(bound);
-      const index_t inputs = arguments.call.dims.inputs;
-      const bool time_major = std::abs(call.x().strides(0)) < std::abs(call.x().strides(1));
-      dinputs.append(new_sequence<T>(dims.batch, dims.steps, inputs, time_major));
-      arguments.dx =
-          output_sequence<T>(py::array(dinputs[direction]), {dims.batch, dims.steps, inputs}, "dx");
-      place_states(arguments.dstate, dstate, k);
-      if (with_reset_state) place_states(arguments.dreset_state, dreset, k);
-      gradients[k] = new_gradients(arguments.gradients, *call.weights);
-      const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
-      arguments.workspace =
-          scratch<T>(kernel.backward_workspace(arguments.call.dims, arguments.call.threads));
-      without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
+
+  // -> (dx, dstate, dreset, gradients)
+  py::tuple run() {
+    if (!tape_.values) tape_.values = take<T>(tape_.memory, longest_tape());
+    own_ = std::move(tape_.directions);
+    tape_.directions.clear();
+    for (std::size_t layer = tape_.layers.size(); layer-- > 0;) {
+      py::object dx;
+      for (std::size_t direction = 0; direction < directions_; ++direction) {
+        const py::object part = run_direction(layer, direction);
+        dx = direction == 0 ? part : py::object(dx + part);
+      }
+      const py::object& mask = tape_.layers[layer].input_mask;
+      dy_ = mask.is_none() ? dx : py::object(dx * mask);
     }
-    dy = gradient_of_input(dinputs, tape.layers[layer].input_mask);
+    tape_.memory.attr("give_back")(tape_.values);
+    tape_.values = py::object();
+    return py::make_tuple(dy_, dstate_, dreset_, gradients_);
   }
-  tape.memory.attr("give_back")(tape.values);
-  tape.values = py::object();
-  return py::make_tuple(dy, dstate, dreset, gradients);
-}
+
+ private:
+  // -> the gradient of the layer's input
+  py::object run_direction(std::size_t layer, std::size_t direction) {
+    const std::size_t k = layer * directions_ + direction;
+    RecurrentCall& call = *own_[k].call;
+    api::RecurrentBackward<T>& arguments = all_[k];
+    const api::RecurrentDims& dims = arguments.call.dims;
+    const py::array packed = call.weights->backward();
+    arguments.packed = static_cast<const T*>(packed.data());
+    const auto part = [&](const py::object& y) {
+      return of_direction(input_sequence<T>(py::array(y), shape_, "y, dy"), direction, dims);
+    };
+    arguments.y = part(tape_.layers[layer].y);
+    if (!dy_.is_none()) arguments.dy = part(dy_);
+    arguments.tape = data_of<T>(tape_.values.ptr()) + own_[k].place;
+    if (own_[k].checkpoints) arguments.checkpoints = data_of<T>(own_[k].checkpoints->ptr());
+    const py::array& x = call.x();
+    const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
+    py::object dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
+    arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
+    place_states(arguments.dstate, dstate_, k);
+    if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
+    gradients_[k] = new_gradients(arguments.gradients, *call.weights);
+    const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
+    arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
+    without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
+    return dx;
+  }
+
+  // Tapes that are made again take turns in one place.
+  index_t longest_tape() const {
+    index_t longest = 0;
+    for (const StackTape::Direction& direction : tape_.directions)
+      longest = std::max(longest, tape_size(*direction.call));
+    return longest;
+  }
+
+  StackTape& tape_;
+  const std::size_t directions_;
+  const api::CellFacts& facts_;
+  std::vector<api::RecurrentBackward<T>> all_;  // by k
+  std::vector<StackTape::Direction> own_;       // the tape's
+  std::array<index_t, 3> shape_{};              // of y of every layer
+  py::object dy_;                               // of the layer whose turn it is
+  py::list dstate_, dreset_, gradients_;
+};
 
 }  // namespace
 
@@ -87,7 +111,7 @@ py::tuple stack_backward(StackTape& tape, const py::object& dy, const StatesByK&
   if (dfinal_state && dfinal_state->size() != tape.directions.size())
     fail("dfinal_state", "must be as many as there are weights");
   return by_width(tape.directions.front().call->weights->is_double, [&](auto zero) {
-    return backward_of<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state);
+    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state).run();
   });
 }
 
