@@ -5,8 +5,8 @@
 // same residue take from the same taps. dW is one product over all rows, its columns all taps side by side.
 #pragma once
 
+#include "kernels/column_sums.hpp"
 #include "kernels/conv1d.hpp"
-#include "kernels/outer_product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -54,8 +54,8 @@ struct GatheredProduct {
           const T* rows[kTileRows];
           RNNFAST_UNROLL
           for (int r = 0; r < kTileRows; ++r) rows[r] = operands[k].rows[first + r];
-          accumulate<kTileRows, 1, kColumns, 1>(sum, rows, weights + operands[k].first * kWidth, 0,
-                                                operands[k].depth);
+          accumulate<kTileRows, 1, kColumns>(sum, rows, weights + operands[k].first * kWidth, 0,
+                                             operands[k].depth);
         }
         RNNFAST_UNROLL
         for (int r = 0; r < kTileRows; ++r) finish(first + r, panel, sum[r]);
@@ -72,8 +72,8 @@ struct GatheredProduct {
     for (int c = 0; c < kTogether * kColumns; ++c) sum[0][c] = start(0, panel + c / kColumns, c % kColumns);
     for (index_t k = 0; k < operand_count; ++k) {
       const T* const rows[1] = {operands[k].rows[0]};
-      accumulate<1, kTogether, kColumns, 1>(sum, rows, packed + operands[k].first * kWidth, panel_size,
-                                            operands[k].depth);
+      accumulate<1, kTogether, kColumns>(sum, rows, packed + operands[k].first * kWidth, panel_size,
+                                         operands[k].depth);
     }
     RNNFAST_UNROLL
     for (int p = 0; p < kTogether; ++p) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "api/linear.hpp"
-#include "kernels/outer_product.hpp"
+#include "kernels/column_sums.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

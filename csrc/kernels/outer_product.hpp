@@ -1,5 +1,4 @@
-// Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows, and column
-// sums for biases.
+// Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows.
 //
 // Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2, and the
 // next block of A is fetched meanwhile. Sums rest in C between blocks of k, so every element remains one
@@ -66,6 +65,8 @@ class OuterProduct {
   // most. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
+  // Up to so many columns rows of A are read where they lie: to pack them costs more than they are used.
+  static constexpr index_t kColumnsInPlace = 4 * kDenseWidth<T>;
   // Slivers lie a cache line further apart than their size, a power of two: else they shared their sets.
   static constexpr index_t kSpread = 64 / static_cast<index_t>(sizeof(T));
 
@@ -93,7 +94,12 @@ class OuterProduct {
         pack_columns(b, k, block, n, columns, buffers.b);
         for (index_t m = m_range.begin; m < m_range.end; m += kRowBlock) {
           const Tiles tiles(m, m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end, block);
-          pack_rows(a, k, block, tiles, buffers.a);
+          const T* in_place = nullptr;  // where few columns would pass by a packed block of A
+          index_t step = 0;
+          if constexpr (std::is_same_v<A, Rows<const T>>) {
+            if (a.table == nullptr && columns <= kColumnsInPlace) in_place = a.at(k), step = a.stride;
+          }
+          if (in_place == nullptr) pack_rows(a, k, block, tiles, buffers.a);
           const bool across = tiles.end < m_range.end;
           const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
           Prefetch<A> prefetch(a, next_k, depth, next_m, m_range.end,
@@ -105,7 +111,9 @@ class OuterProduct {
             const T* packed = buffers.a;
             tiles.each([&](index_t rows, index_t first) {
               prefetch.some();
-              any_tile(rows, {packed, panel, block, fresh, runs, first, n + column, left});
+              Tile tile{packed, rows, panel, block, fresh, runs, first, n + column, left};
+              if (in_place != nullptr) tile.a = in_place + first, tile.a_step = step;
+              any_tile(rows, tile);
               packed += stride(rows, block);
             });
           }
@@ -250,9 +258,12 @@ class OuterProduct {
     }
   }
 
-  // Rows first … of C and the columns of one panel from `column` on, of which `left` are there.
+  // Rows first … of C and the columns of one panel from `column` on, of which `left` are there. Values of A
+  // for these rows lie side by side, a_step further for the next k.
   struct Tile {
-    const T *a, *b;
+    const T* a;
+    index_t a_step;
+    const T* b;
     index_t depth;
     bool fresh;
     const Run* runs;
@@ -275,7 +286,6 @@ class OuterProduct {
     const Run* const runs = own.runs;
     const index_t first = own.first, column = own.column, left = own.left;
     V sum[kTileRows][kVectors];
-    const T* rows[kTileRows];
     typename Run::Place place[kVectors];
     index_t present[kVectors];
     RNNFAST_UNROLL
@@ -287,7 +297,6 @@ class OuterProduct {
     const auto in_one_run = [&](int c) { return place[c].column_stride == 1 && place[c].left >= present[c]; };
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
-      rows[r] = own.a + r;
       RNNFAST_UNROLL
       for (int c = 0; c < kVectors; ++c) {
         sum[r][c] = own.fresh       ? V::zero()
@@ -295,7 +304,7 @@ class OuterProduct {
                                     : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
       }
     }
-    accumulate<kTileRows, 1, kVectors, kTileRows>(sum, rows, own.b, 0, own.depth);
+    accumulate_outer<kTileRows, kVectors>(sum, own.a, own.a_step, own.b, own.depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
@@ -359,33 +368,6 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
                      const B& b, T* dweight, T* workspace, Sums sums) {
   const ColumnRun<T> whole{dweight, inputs, inputs, 1};
   weight_gradient<T>(threads, outputs, inputs, depth, a, b, &whole, workspace, sums);
-}
-
-// target[c] = sum over k of row k [c], k ascending.
-template <class T>
-void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* target, Sums sums) {
-  using V = Vec<T>;
-  constexpr int kTogether =
-      8;  // a whole cache line or more of every row, and enough chains to hide the latency of addition
-  index_t first = 0;
-  for (; first + kTogether * V::kLanes <= columns; first += kTogether * V::kLanes) {
-    V sum[kTogether];
-    RNNFAST_UNROLL
-    for (int c = 0; c < kTogether; ++c)
-      sum[c] = sums == kFresh ? V::zero() : V::load(target + first + c * V::kLanes);
-    for (index_t k = 0; k < depth; ++k) {
-      const T* row = rows.at(k) + first;
-      RNNFAST_UNROLL
-      for (int c = 0; c < kTogether; ++c) sum[c] = sum[c] + V::load(row + c * V::kLanes);
-    }
-    RNNFAST_UNROLL
-    for (int c = 0; c < kTogether; ++c) sum[c].store(target + first + c * V::kLanes);
-  }
-  for (; first < columns; first += V::kLanes) {
-    V sum = sums == kFresh ? V::zero() : load_up_to(target + first, columns - first);
-    for (index_t k = 0; k < depth; ++k) sum = sum + load_up_to(rows.at(k) + first, columns - first);
-    store_up_to(sum, target + first, columns - first);
-  }
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

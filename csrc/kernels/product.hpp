@@ -109,7 +109,7 @@ struct PanelProduct {
     for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(sums + slot[c] * V::kLanes);
     for (int s = 0; s < segments.count; ++s) {
       const T* const at[1] = {row + segments.segment[s].offset};
-      accumulate<1, kPanels, kColumns, 1>(sum, at, panel, panel_stride, segments.segment[s].depth);
+      accumulate<1, kPanels, kColumns>(sum, at, panel, panel_stride, segments.segment[s].depth);
       panel += segments.segment[s].depth * kColumns * V::kLanes;
     }
     RNNFAST_UNROLL
@@ -129,7 +129,7 @@ struct PanelProduct {
       for (int c = 0; c < kColumns; ++c)
         sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
     }
-    accumulate<kTileRows, 1, kColumns, 1, kVectors>(sum, at, panel, 0, depth);
+    accumulate<kTileRows, 1, kColumns, kVectors>(sum, at, panel, 0, depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL

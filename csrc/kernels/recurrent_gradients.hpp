@@ -4,6 +4,7 @@
 // them, so that recomputed segments give the bits of the whole.
 #pragma once
 
+#include "kernels/column_sums.hpp"
 #include "kernels/recurrent_layout.hpp"
 
 namespace rnnfast::RNNFAST_ISA {

@@ -115,8 +115,8 @@ struct PanelSums {
   static RNNFAST_INLINE void add_one_row(const Operand& operand,
                                          V (&sum)[1][kPanels * Panel::kGroups * kColumns]) {
     const T* const at[1] = {operand.rows[0]};
-    accumulate<1, kPanels * Panel::kGroups, kColumns, 1>(sum, at, operand.panel,
-                                                         operand.depth * kColumns * V::kLanes, operand.depth);
+    accumulate<1, kPanels * Panel::kGroups, kColumns>(sum, at, operand.panel,
+                                                      operand.depth * kColumns * V::kLanes, operand.depth);
   }
 
   template <int kTileRows, int kGroup, int kUsed, bool kFetches>
@@ -128,7 +128,7 @@ struct PanelSums {
     for (int r = 0; r < kTileRows; ++r) at[r] = operand.rows[first + r];
     const T* panel = operand.panel + kGroup * operand.depth * kRun;
     if constexpr (!kFetches) {
-      accumulate<kTileRows, 1, kUsed, 1, kColumns>(sum, at, panel, 0, operand.depth);
+      accumulate<kTileRows, 1, kUsed, kColumns>(sum, at, panel, 0, operand.depth);
     } else {
       // In pieces, between which the next group's panel is fetched, which lies behind this one.
       const index_t share = kPiece * kTileRows * kRun / count;
@@ -136,7 +136,7 @@ struct PanelSums {
       for (index_t k = 0; k < operand.depth; k += kPiece, panel += kPiece * kRun, next += share) {
         fetch_ahead(next, next + share);
         const index_t left = operand.depth - k;
-        accumulate<kTileRows, 1, kUsed, 1, kColumns>(sum, at, panel, 0, left < kPiece ? left : kPiece);
+        accumulate<kTileRows, 1, kUsed, kColumns>(sum, at, panel, 0, left < kPiece ? left : kPiece);
         RNNFAST_UNROLL
         for (int r = 0; r < kTileRows; ++r) at[r] += kPiece;
       }

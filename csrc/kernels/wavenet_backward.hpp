@@ -8,7 +8,7 @@
 // order, from group to group of samples, as one chain.
 #pragma once
 
-#include "kernels/outer_product.hpp"
+#include "kernels/column_sums.hpp"
 #include "kernels/wavenet_layout.hpp"
 
 namespace rnnfast::RNNFAST_ISA {

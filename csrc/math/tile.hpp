@@ -22,10 +22,9 @@ constexpr int kTileSums = 24;
 constexpr int kTileSums = 8;
 #endif
 
-// Row r is read at rows[r][k * kRowStep]. `kPanels` panels lie panel_stride apart; panel p feeds columns p *
-// kColumns onwards. Of a panel that is not full the first columns alone may be used: kVectors is what one k
-// holds of it.
-template <int kRows, int kPanels, int kColumns, int kRowStep, int kVectors = kColumns, class T>
+// `kPanels` panels lie panel_stride apart; panel p feeds columns p * kColumns onwards. Of a panel that is not
+// full the first columns alone may be used: kVectors is what one k holds of it.
+template <int kRows, int kPanels, int kColumns, int kVectors = kColumns, class T>
 RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows],
                                const T* panel, index_t panel_stride, index_t depth) {
   using V = Vec<T>;
@@ -44,9 +43,27 @@ RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T
     }
     RNNFAST_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const V value = V::broadcast(rows[r][k * kRowStep]);
+      const V value = V::broadcast(rows[r][k]);
       RNNFAST_UNROLL
       for (int c = 0; c < kPanels * kColumns; ++c) sum[r][c] = fma(value, weight[c], sum[r][c]);
+    }
+  }
+}
+
+// The same where the values of a tile's rows lie side by side, row_step further for the next k.
+template <int kRows, int kColumns, class T>
+RNNFAST_INLINE void accumulate_outer(Vec<T> (&sum)[kRows][kColumns], const T* rows, index_t row_step,
+                                     const T* panel, index_t depth) {
+  using V = Vec<T>;
+  for (index_t k = 0; k < depth; ++k, rows += row_step, panel += kColumns * V::kLanes) {
+    V weight[kColumns];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kColumns; ++c) weight[c] = V::load(panel + c * V::kLanes);
+    RNNFAST_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const V value = V::broadcast(rows[r]);
+      RNNFAST_UNROLL
+      for (int c = 0; c < kColumns; ++c) sum[r][c] = fma(value, weight[c], sum[r][c]);
     }
   }
 }
