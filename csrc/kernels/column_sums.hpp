@@ -1,7 +1,7 @@
 // Sums of columns over many rows: gradients of biases and of whatever else is added to every row.
 #pragma once
 
-#include "kernels/outer_product.hpp"
+#include "kernels/product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -10,27 +10,24 @@ template <class T>
 void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* target, Sums sums) {
   using V = Vec<T>;
   constexpr int kTogether = 8;  // enough chains to hide the latency of addition
-  for (index_t first = 0; first < columns; first += kTogether * V::kLanes) {
-    const index_t left = columns - first, vectors = ceil_div(left, V::kLanes);
-    call_with_rows<kTogether>(vectors < kTogether ? vectors : kTogether, [&](auto number) {
-      constexpr int kVectors = decltype(number)::value;
-      const index_t of_last = left - (kVectors - 1) * V::kLanes;
-      V sum[kVectors];
+  for_each_tile<kTogether>(0, ceil_div(columns, V::kLanes), [&](auto vectors, index_t first_vector) {
+    constexpr int kVectors = decltype(vectors)::value;
+    const index_t first = first_vector * V::kLanes, left = columns - first;
+    const index_t of_last = left - (kVectors - 1) * V::kLanes;
+    V sum[kVectors];
+    RNNFAST_UNROLL
+    for (int c = 0; c < kVectors; ++c)
+      sum[c] = sums == kFresh ? V::zero() : load_up_to(target + first + c * V::kLanes, left - c * V::kLanes);
+    for (index_t k = 0; k < depth; ++k) {
+      const T* row = rows.at(k) + first;
       RNNFAST_UNROLL
-      for (int c = 0; c < kVectors; ++c)
-        sum[c] =
-            sums == kFresh ? V::zero() : load_up_to(target + first + c * V::kLanes, left - c * V::kLanes);
-      for (index_t k = 0; k < depth; ++k) {
-        const T* row = rows.at(k) + first;
-        RNNFAST_UNROLL
-        for (int c = 0; c + 1 < kVectors; ++c) sum[c] = sum[c] + V::load(row + c * V::kLanes);
-        sum[kVectors - 1] = sum[kVectors - 1] + load_up_to(row + (kVectors - 1) * V::kLanes, of_last);
-      }
-      RNNFAST_UNROLL
-      for (int c = 0; c < kVectors; ++c)
-        store_up_to(sum[c], target + first + c * V::kLanes, left - c * V::kLanes);
-    });
-  }
+      for (int c = 0; c + 1 < kVectors; ++c) sum[c] = sum[c] + V::load(row + c * V::kLanes);
+      sum[kVectors - 1] = sum[kVectors - 1] + load_up_to(row + (kVectors - 1) * V::kLanes, of_last);
+    }
+    RNNFAST_UNROLL
+    for (int c = 0; c < kVectors; ++c)
+      store_up_to(sum[c], target + first + c * V::kLanes, left - c * V::kLanes);
+  });
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -7,6 +7,7 @@
 
 #include "kernels/column_sums.hpp"
 #include "kernels/conv1d.hpp"
+#include "kernels/outer_product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -4,6 +4,7 @@
 
 #include "api/linear.hpp"
 #include "kernels/column_sums.hpp"
+#include "kernels/outer_product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

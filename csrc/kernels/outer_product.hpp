@@ -11,11 +11,6 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Whether sums start from zero or go on from what their place holds (the gradients of a sequence whose steps
-// come in several portions are still one chain each).
-enum class Sums { kFresh, kContinued };
-constexpr Sums kFresh = Sums::kFresh;
-
 // Rows whose columns are those of several operands side by side: the taps of a convolution.
 template <class T>
 struct GatheredRows {
@@ -67,6 +62,7 @@ class OuterProduct {
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
   // Up to so many columns rows of A are read where they lie: to pack them costs more than they are used.
   static constexpr index_t kColumnsInPlace = 4 * kDenseWidth<T>;
+  static constexpr index_t kStrideInPlace = 2048 / static_cast<index_t>(sizeof(T));
   // Slivers lie a cache line further apart than their size, a power of two: else they shared their sets.
   static constexpr index_t kSpread = 64 / static_cast<index_t>(sizeof(T));
 
@@ -97,7 +93,10 @@ class OuterProduct {
           const T* in_place = nullptr;  // where few columns would pass by a packed block of A
           index_t step = 0;
           if constexpr (std::is_same_v<A, Rows<const T>>) {
-            if (a.table == nullptr && columns <= kColumnsInPlace) in_place = a.at(k), step = a.stride;
+            if (a.table == nullptr && columns <= kColumnsInPlace && a.stride <= kStrideInPlace) {
+              in_place = a.at(k);
+              step = a.stride;
+            }
           }
           if (in_place == nullptr) pack_rows(a, k, block, tiles, buffers.a);
           const bool across = tiles.end < m_range.end;
@@ -112,7 +111,10 @@ class OuterProduct {
             tiles.each([&](index_t rows, index_t first) {
               prefetch.some();
               Tile tile{packed, rows, panel, block, fresh, runs, first, n + column, left};
-              if (in_place != nullptr) tile.a = in_place + first, tile.a_step = step;
+              if (in_place != nullptr) {
+                tile.a = in_place + first;
+                tile.a_step = step;
+              }
               any_tile(rows, tile);
               packed += stride(rows, block);
             });

@@ -58,6 +58,11 @@ struct Segments {
   }
 };
 
+// Whether sums start from zero or go on from what their place holds (the gradients of a sequence whose steps
+// come in several portions are still one chain each).
+enum class Sums { kFresh, kContinued };
+constexpr Sums kFresh = Sums::kFresh;
+
 // Sums of one panel: row r begins at data + r * stride.
 template <class T>
 struct SumRows {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "kernels/column_sums.hpp"
+#include "kernels/outer_product.hpp"
 #include "kernels/wavenet_layout.hpp"
 
 namespace rnnfast::RNNFAST_ISA {

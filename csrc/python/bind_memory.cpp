@@ -21,9 +21,10 @@ py::array at_cache_line(const py::array& memory, const std::vector<py::ssize_t>&
   return py::array(memory.dtype(), shape, {}, static_cast<const char*>(memory.data()) + first * item, memory);
 }
 
-// target += source, element by element, for lists of arrays that are as long.
+}  // namespace
+
 // All are checked before the first is added to.
-void accumulate(const std::vector<py::object>& targets, const std::vector<py::object>& sources) {
+void accumulate(const Objects& targets, const Objects& sources) {
   if (targets.size() != sources.size()) fail("sources", "must be as many as targets");
   for (std::size_t k = 0; k < targets.size(); ++k) {
     PyObject *const target = targets[k].ptr(), *const source = sources[k].ptr();
@@ -46,8 +47,6 @@ void accumulate(const std::vector<py::object>& targets, const std::vector<py::ob
     });
   }
 }
-
-}  // namespace
 
 void bind_memory(py::module_& module) {
   module.def("at_cache_line", &at_cache_line, py::arg("memory"), py::arg("shape"));

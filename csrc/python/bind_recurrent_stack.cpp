@@ -7,11 +7,11 @@ namespace {
 
 // Everything that forward is told, for each k or each layer.
 struct Stack {
-  Weights weights;
+  StackWeights weights;
   std::vector<RecurrentSettings*> settings;
   StatesByK state, reset_state;
   OptionalArray lengths, resets;
-  std::vector<py::object> input_masks;  // of every layer
+  Objects input_masks;  // of every layer
   Arrays hidden_masks;
   bool time_major, return_states;
 
@@ -25,11 +25,16 @@ struct Stack {
       fail("weights", "must be of one or two directions of every layer");
     if (settings.size() != count || hidden_masks.size() != count || !by_k(state) || !by_k(reset_state))
       fail("settings, masks, states", "must be as many as there are weights");
-    const PackedWeights& first = *weights.front();
-    for (const auto& own : weights) {
-      if (own->cell != first.cell || own->variant != first.variant || own->hidden != first.hidden ||
-          own->projection != first.projection || own->is_double != first.is_double)
+    for (std::size_t k = 0; k < count; ++k) {
+      if (!weights[k] || settings[k] == nullptr) fail("weights, settings", "must not be None");
+      const PackedWeights &own = *weights[k], &first = *weights.front();
+      const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
+      if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
+          own.projection != first.projection || own.is_double != first.is_double ||
+          own.inputs != (k < directions() ? first.inputs : outputs))
         fail("weights", "must fit together");
+      if (settings[k]->recompute != settings.front()->recompute)
+        fail("recompute", "must be the same for all");
     }
   }
 };
@@ -48,15 +53,29 @@ class StackForward {
   // states of every step)
   py::tuple run(py::object x) {
     for (const py::object& mask : stack_.input_masks) {
-      if (!mask.is_none()) x = x * mask;
+      if (!mask.is_none()) {
+        check_mask(mask, py::array(x));
+        x = x * mask;
+      }
       for (std::size_t direction = 0; direction < stack_.directions(); ++direction)
         run_direction(direction, py::array(x), mask);
       x = tape_.layers.back().y;
+      check_signals();
     }
     return py::make_tuple(all_y_, finals_, every_);
   }
 
  private:
+  // [N, T, F], or the same at all steps.
+  static void check_mask(const py::object& mask, const py::array& x) {
+    if (!py::isinstance<py::array>(mask)) fail("input_masks", "must be arrays or None");
+    const auto array = py::reinterpret_borrow<py::array>(mask);
+    if (x.ndim() != 3) fail("x", "must have three axes (N, T, I)");
+    const bool of_steps = array.ndim() == 3 && array.shape(1) == 1;
+    check_shape<T>(array, std::array<index_t, 3>{x.shape(0), of_steps ? 1 : x.shape(1), x.shape(2)},
+                   "input_masks");
+  }
+
   void run_direction(std::size_t direction, const py::array& x, const py::object& mask) {
     const std::size_t k = k_++;
     const PackedWeights& weights = *stack_.weights[k];
@@ -101,7 +120,7 @@ class StackForward {
       arguments.checkpoints = data_of<T>(kept.checkpoints->ptr());
       return;
     }
-    if (!tape_.values) tape_.values = take<T>(tape_.memory, size_of_tapes(call));
+    if (!tape_.values) tape_.values = room_for_tapes<T>(tape_.memory, size_of_tapes(call));
     kept.place = taken_;
     taken_ += tape_size(call);
     arguments.tape = data_of<T>(tape_.values.ptr()) + kept.place;
@@ -136,18 +155,19 @@ class StackForward {
   py::list all_y_, finals_, every_;
 };
 
-// -> (y of every layer, final states [K, N, size], for each k the other states of every step, tape or None)
-py::tuple stack_forward(const Weights& weights, const std::vector<RecurrentSettings*>& settings,
-                        const py::array& x, const StatesByK& state, const StatesByK& reset_state,
-                        const OptionalArray& lengths, const OptionalArray& resets,
-                        const std::vector<py::object>& input_masks, const Arrays& hidden_masks,
-                        bool time_major, bool return_states, const py::object& memory) {
-  const Stack stack{weights, settings,    state,        reset_state, lengths,
-                    resets,  input_masks, hidden_masks, time_major,  return_states};
+// -> (y of every layer or of the last, final states [K, N, size], for each k the other states of every step,
+// tape or None)
+py::tuple stack_forward(StackWeights weights, std::vector<RecurrentSettings*> settings, const py::array& x,
+                        StatesByK state, StatesByK reset_state, OptionalArray lengths, OptionalArray resets,
+                        Objects input_masks, Arrays hidden_masks, bool time_major, bool return_states,
+                        const py::object& memory) {
+  const Stack stack{std::move(weights), std::move(settings), std::move(state),       std::move(reset_state),
+                    std::move(lengths), std::move(resets),   std::move(input_masks), std::move(hidden_masks),
+                    time_major,         return_states};
   stack.check();
   auto tape = std::make_shared<StackTape>();
   tape->memory = memory;
-  const py::tuple result = by_width(weights.front()->is_double, [&](auto zero) {
+  const py::tuple result = by_width(stack.weights.front()->is_double, [&](auto zero) {
     return StackForward<decltype(zero)>(stack, *tape).run(x);
   });
   return py::make_tuple(result[0], result[1], result[2], memory.is_none() ? py::none() : py::cast(tape));
@@ -157,12 +177,13 @@ py::tuple stack_forward(const Weights& weights, const std::vector<RecurrentSetti
 
 void bind_recurrent_stack(py::module_& module) {
   using py::arg;
-  py::class_<StackTape, std::shared_ptr<StackTape>>(module, "StackTape");
-  module.def("stack_forward", &stack_forward, arg("weights"), arg("settings"), arg("x"), arg("state"),
-             arg("reset_state"), arg("lengths"), arg("resets"), arg("input_masks"), arg("hidden_masks"),
-             arg("time_major"), arg("return_states"), arg("memory"));
-  module.def("stack_backward", &stack_backward, arg("tape"), arg("dy"), arg("dfinal_state"), arg("bound"),
-             arg("with_reset_state"));
+  py::class_<StackTape, std::shared_ptr<StackTape>>(module, "StackTape")
+      .def_property_readonly("used", [](const StackTape& tape) { return tape.directions.empty(); });
+  module.def("stack_forward", &stack_forward, arg("weights"), arg("settings"), arg("x"), py::kw_only(),
+             arg("state"), arg("reset_state"), arg("lengths"), arg("resets"), arg("input_masks"),
+             arg("hidden_masks"), arg("time_major"), arg("return_states"), arg("memory"));
+  module.def("stack_backward", &stack_backward, arg("tape"), arg("dy"), py::kw_only(), arg("dfinal_state"),
+             arg("bound"), arg("with_reset_state"), arg("targets"), arg("weight_masks"));
 }
 
 }  // namespace rnnfast::python

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <vector>
 
 #include "python/array.hpp"
 
@@ -114,6 +115,10 @@ py::object new_array_like(const py::array& array, index_t columns) {
   shape[axes - 1] = columns;
   return new_array<T>(shape, axes);
 }
+
+// target += source for arrays that are alike, pair by pair (bind_memory.cpp).
+using Objects = std::vector<py::object>;
+void accumulate(const Objects& targets, const Objects& sources);
 
 // Runs body() -> PyObject*, with C++ exceptions turned into Python's.
 template <class Body>

@@ -6,7 +6,7 @@
 
 namespace rnnfast::python {
 
-using Weights = std::vector<std::shared_ptr<PackedWeights>>;
+using StackWeights = std::vector<std::shared_ptr<PackedWeights>>;
 using StatesByK = std::optional<std::vector<Arrays>>;  // for each k one array, or none, per state
 
 // What one forward call leaves for one backward call.
@@ -64,14 +64,21 @@ api::Sequence<Value> of_direction(api::Sequence<Value> y, std::size_t direction,
 inline index_t tape_size(const RecurrentCall& call) { return call.tape_shape()[0] * call.tape_shape()[1]; }
 
 template <class T>
-py::object take(const py::object& memory, index_t count) {
+py::object room_for_tapes(const py::object& memory, index_t count) {
   py::object values = memory.attr("take")(py::make_tuple(count), py::dtype::of<T>());
   if (!is_plain<T>(values.ptr(), std::array<index_t, 1>{count}))
     fail("memory", "must give what is asked for");
   return values;
 }
 
-py::tuple stack_backward(StackTape& tape, const py::object& dy, const StatesByK& dfinal_state, double bound,
-                         bool with_reset_state);
+// Gradients of stacked layers; those of the weights are added to `targets`.
+py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
+                         double bound, bool with_reset_state, const std::vector<Objects>& targets,
+                         const Objects& weight_masks);
+
+// Between two kernels a user may interrupt.
+inline void check_signals() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
 
 }  // namespace rnnfast::python

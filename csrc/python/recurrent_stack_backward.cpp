@@ -8,15 +8,16 @@ template <class T>
 class StackBackward {
  public:
   // What the caller gave is checked here, before the first kernel uses a tape up.
-  StackBackward(StackTape& tape, py::object dy, const StatesByK& dfinal_state, double bound,
-                bool with_reset_state)
+  StackBackward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state, double bound,
+                bool with_reset_state, const std::vector<Objects>& targets, const Objects& weight_masks)
       : tape_(tape),
         directions_(tape.directions.size() / tape.layers.size()),
         facts_(tape.directions.front().call->weights->facts()),
         all_(tape.directions.size()),
-        dy_(std::move(dy)),
-        gradients_(tape.directions.size()) {
-    if (!(bound > 0)) fail("bound", "must be above 0");
+        targets_(targets),
+        weight_masks_(weight_masks),
+        dy_(dy) {
+    if (!(static_cast<T>(bound) > 0)) fail("bound", "must be above 0");
     for (std::size_t k = 0; k < all_.size(); ++k) {
       api::RecurrentBackward<T>& arguments = all_[k];
       arguments.call = tape.directions[k].call->template call<T>();
@@ -30,16 +31,15 @@ class StackBackward {
     }
     const api::RecurrentDims& dims = all_.front().call.dims;
     shape_ = {dims.batch, dims.steps, static_cast<index_t>(directions_) * dims.outputs()};
-    if (!dy_.is_none()) input_sequence<T>(py::array(dy_), shape_, "dy");
+    if (dy_) input_sequence<T>(*dy_, shape_, "dy");
     dstate_ = new_states_of_all<T>(facts_, dims, all_.size());
     if (with_reset_state) dreset_ = new_states_of_all<T>(facts_, dims, all_.size());
   }
 
-  // -> (dx, dstate, dreset, gradients)
+  // -> (dx, dstate, dreset)
   py::tuple run() {
-    if (!tape_.values) tape_.values = take<T>(tape_.memory, longest_tape());
-    own_ = std::move(tape_.directions);
-    tape_.directions.clear();
+    own_.swap(tape_.directions);  // before anything that lets another thread run: it finds the tape used
+    if (!tape_.values) tape_.values = room_for_tapes<T>(tape_.memory, longest_tape());
     for (std::size_t layer = tape_.layers.size(); layer-- > 0;) {
       py::object dx;
       for (std::size_t direction = 0; direction < directions_; ++direction) {
@@ -47,11 +47,12 @@ class StackBackward {
         dx = direction == 0 ? part : py::object(dx + part);
       }
       const py::object& mask = tape_.layers[layer].input_mask;
-      dy_ = mask.is_none() ? dx : py::object(dx * mask);
+      dy_ = py::array(mask.is_none() ? dx : py::object(dx * mask));
+      check_signals();
     }
     tape_.memory.attr("give_back")(tape_.values);
     tape_.values = py::object();
-    return py::make_tuple(dy_, dstate_, dreset_, gradients_);
+    return py::make_tuple(*dy_, dstate_, dreset_);
   }
 
  private:
@@ -63,11 +64,12 @@ class StackBackward {
     const api::RecurrentDims& dims = arguments.call.dims;
     const py::array packed = call.weights->backward();
     arguments.packed = static_cast<const T*>(packed.data());
-    const auto part = [&](const py::object& y) {
-      return of_direction(input_sequence<T>(py::array(y), shape_, "y, dy"), direction, dims);
+    const auto part = [&](const py::array& y) {
+      return of_direction(input_sequence<T>(y, shape_, "y, dy"), direction, dims);
     };
-    arguments.y = part(tape_.layers[layer].y);
-    if (!dy_.is_none()) arguments.dy = part(dy_);
+    const py::array y(tape_.layers[layer].y);
+    arguments.y = part(y);
+    if (dy_) arguments.dy = part(*dy_);
     arguments.tape = data_of<T>(tape_.values.ptr()) + own_[k].place;
     if (own_[k].checkpoints) arguments.checkpoints = data_of<T>(own_[k].checkpoints->ptr());
     const py::array& x = call.x();
@@ -76,17 +78,29 @@ class StackBackward {
     arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
-    gradients_[k] = new_gradients(arguments.gradients, *call.weights);
+    const py::tuple gradients = new_gradients(arguments.gradients, *call.weights);
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
     without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
+    add(k, gradients);
     return dx;
+  }
+
+  // To the targets, at once: gradients of all layers would take as much memory as all weights.
+  void add(std::size_t k, const py::tuple& gradients) {
+    constexpr std::size_t kWeightHh = 1;
+    Objects sources;
+    for (const py::handle& gradient : gradients) {
+      if (!gradient.is_none()) sources.push_back(py::reinterpret_borrow<py::object>(gradient));
+    }
+    if (!weight_masks_[k].is_none()) sources[kWeightHh] *= weight_masks_[k];
+    accumulate(targets_[k], sources);
   }
 
   // Tapes that are made again take turns in one place.
   index_t longest_tape() const {
     index_t longest = 0;
-    for (const StackTape::Direction& direction : tape_.directions)
+    for (const StackTape::Direction& direction : own_)
       longest = std::max(longest, tape_size(*direction.call));
     return longest;
   }
@@ -97,21 +111,30 @@ class StackBackward {
   std::vector<api::RecurrentBackward<T>> all_;  // by k
   std::vector<StackTape::Direction> own_;       // the tape's
   std::array<index_t, 3> shape_{};              // of y of every layer
-  py::object dy_;                               // of the layer whose turn it is
-  py::list dstate_, dreset_, gradients_;
+  const std::vector<Objects>& targets_;         // by k
+  const Objects& weight_masks_;                 // by k
+  OptionalArray dy_;                            // of the layer whose turn it is
+  py::list dstate_, dreset_;
 };
 
 }  // namespace
 
-// -> (dx, gradients of the initial states [K, N, size], those of the states after cuts or none, for each k
-// those of the weights)
-py::tuple stack_backward(StackTape& tape, const py::object& dy, const StatesByK& dfinal_state, double bound,
-                         bool with_reset_state) {
-  if (tape.directions.empty()) fail("tape", "was used before");
-  if (dfinal_state && dfinal_state->size() != tape.directions.size())
-    fail("dfinal_state", "must be as many as there are weights");
+// -> (dx, gradients of the initial states [K, N, size], those of the states after cuts or none)
+py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
+                         double bound, bool with_reset_state, const std::vector<Objects>& targets,
+                         const Objects& weight_masks) {
+  const std::size_t count = tape.directions.size();
+  if (count == 0) {
+    throw std::runtime_error(
+        "stack_backward: tape was used before; a tape serves one backward call, run forward again");
+  }
+  if ((dfinal_state && dfinal_state->size() != count) || targets.size() != count ||
+      weight_masks.size() != count)
+    fail("dfinal_state, targets, weight_masks", "must be as many as there are weights");
   return by_width(tape.directions.front().call->weights->is_double, [&](auto zero) {
-    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state).run();
+    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state, targets,
+                                         weight_masks)
+        .run();
   });
 }
 

@@ -87,12 +87,15 @@ def recurrent_backward(
     with_reset_state: bool,
 ) -> tuple[tuple[_Array, ...], tuple[_Array, ...] | None, tuple[Any, ...]]: ...
 
-class StackTape: ...
+class StackTape:
+    @property
+    def used(self) -> bool: ...
 
 def stack_forward(
     weights: Sequence[PackedWeights],
     settings: Sequence[RecurrentSettings],
     x: _Array,
+    *,
     state: Sequence[Sequence[_Array | None]] | None,
     reset_state: Sequence[Sequence[_Array | None]] | None,
     lengths: _Array | None,
@@ -106,10 +109,13 @@ def stack_forward(
 def stack_backward(
     tape: StackTape,
     dy: _Array | None,
+    *,
     dfinal_state: Sequence[Sequence[_Array | None]] | None,
     bound: float,
     with_reset_state: bool,
-) -> tuple[_Array, list[_Array], list[_Array], list[tuple[_Array | None, ...]]]: ...
+    targets: Sequence[Sequence[_Array]],
+    weight_masks: Sequence[_Array | None],
+) -> tuple[_Array, list[_Array], list[_Array]]: ...
 def recurrent_stepper(
     *,
     layers: Sequence[PackedWeights],

@@ -46,6 +46,7 @@ class CallMasks:
 
     def of_stack(
         self,
+        *,
         batch: int,
         steps: int,
         input_size: int,

@@ -1,7 +1,8 @@
 """The passes over a stack of recurrent layers: y of all directions of one layer is the input of the next.
 
-One call of ``ops`` runs all layers; here the masks, states and gradients go to and come from these calls.
-Arrays are checked and [N, T, F] already. Not here: what callers see, which is ``recurrent``.
+One call of ``ops`` runs all layers; here the masks, states and gradients go to and come from these calls, and
+packed weights are made anew when parameters have changed. Arrays are checked and [N, T, F] already. Not here:
+what callers see, which is ``recurrent``.
 """
 
 from __future__ import annotations
@@ -74,9 +75,10 @@ class Stack:
             masks: what each weight_hh is multiplied by, for this call alone; without them the weights are
                 packed at most once per version of the parameters.
         """
-        if masks is None or masks[0] is None:
+        if masks is None or masks[0] is None:  # there are masks of all weights, or of none
             generation = sum(own.generation for own in self.weights)
-            # Weights that were handed out stay as they are, as other threads and open tapes use them.
+            # All at once, as a step of an optimizer changes all. Weights that were handed out stay as they
+            # are: other threads and open tapes use them.
             return self._packed.marked(generation, self._parameters, self._pack)
         mark = Mark(self._parameters())
         return mark, [own.pack(mask) for own, mask in zip(self.weights, masks, strict=True)]
@@ -116,13 +118,13 @@ class Stack:
         batch, steps, _ = x.shape
         own_start, directions = initial is None, self._directions
         drawn = masks.of_stack(
-            batch,
-            steps,
-            self.input_size,
-            self.weights[0].parameters["weight_hh"].shape,
-            len(self.weights) // directions,
-            directions,
-            self.layout,
+            batch=batch,
+            steps=steps,
+            input_size=self.input_size,
+            weight_shape=self.weights[0].parameters["weight_hh"].shape,
+            layers=len(self.weights) // directions,
+            directions=directions,
+            layout=self.layout,
         )
         mark, weights = self.packed(drawn.weights)
         if self.options.trainable_state and initial is None:
@@ -187,18 +189,15 @@ class Stack:
         """
         assert kept.tape is not None  # as forward was training
         trainable = self.options.trainable_state
-        dx, dstate, dreset, gradients = ops.stack_backward(
+        dx, dstate, dreset = ops.stack_backward(
             kept.tape,
             dy,
             incoming,
+            targets=[own.gradients() for own in self.weights],
+            weight_masks=kept.weight_masks,
             bound=self.options.state_gradient_bound,
             with_reset_state=trainable and kept.with_resets,
         )
-        targets: list[Array] = []
-        sources: list[Array] = []
-        for own, found, mask in zip(self.weights, gradients, kept.weight_masks, strict=True):
-            own.collect(found, mask, targets, sources)
-        ops.accumulate(targets, sources)
         for k, own in enumerate(self.weights if trainable else ()):
             for of_states in ([dstate] if kept.started else []) + ([dreset] if dreset else []):
                 own.accumulate_initial([array[k] for array in of_states])

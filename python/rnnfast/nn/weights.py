@@ -1,5 +1,4 @@
-"""The weights of one direction of one recurrent layer: which there are, their initial values, and a packed
-form made anew when they change.
+"""The weights of one direction of one recurrent layer: what there is, its initial values, its packed form.
 
 Initial values, gate by gate: weight_ih Glorot uniform; weight_hh orthogonal (with a projection the first P
 columns of an orthogonal matrix); weight_hr Glorot uniform; layer norm gammas one, betas zero, so that it
@@ -21,9 +20,6 @@ from .options import Options
 from .parameter import Array, Parameter
 
 _INITIAL = "initial_"
-# Gradients of weights as ``ops.stack_backward`` returns them.
-_GRADIENTS = ops.RecurrentGradients._fields[3:]
-_DWEIGHT_HH = _GRADIENTS.index("dweight_hh")
 
 
 def make_parameters(
@@ -87,7 +83,8 @@ class DirectionWeights:
         # One per state where the initial state is trainable, else none.
         self.initial = tuple(p for name, p in parameters.items() if name.startswith(_INITIAL))
         self._unit_names = [name for name in self.parameters if name in UNIT_WEIGHTS]
-        self._gradient_places = [_GRADIENTS.index(f"d{name}") for name in self.parameters]
+        order = [field.removeprefix("d") for field in ops.RecurrentGradients._fields]
+        self._gradient_names = sorted(self.parameters, key=order.index)
         self.generation = 0  # grows when a parameter is put in another's place
         # Arrays that were checked, and their weights; they serve for as long as the parameters live there.
         self._checked: tuple[list[Array], ops.RecurrentWeights] | None = None
@@ -158,24 +155,9 @@ class DirectionWeights:
         """What a reset goes back to where the initial state is trainable, new arrays [size]; else None."""
         return tuple(parameter.value.copy() for parameter in self.initial) or None
 
-    def collect(
-        self,
-        gradients: tuple[Array | None, ...],
-        mask: Array | None,
-        targets: list[Array],
-        sources: list[Array],
-    ) -> None:
-        """Append the gradients of the parameters, and what is to be added to each of them.
-
-        Args:
-            gradients: of the weights, from ``ops``.
-            mask: of weight_hh in the forward call.
-            targets, sources: what `ops.accumulate` takes.
-        """
-        if mask is not None:
-            gradients[_DWEIGHT_HH][...] *= mask  # type: ignore[index]
-        targets += [parameter.grad_value for parameter in self.parameters.values()]
-        sources += [gradients[place] for place in self._gradient_places]  # type: ignore[misc]
+    def gradients(self) -> list[Array]:
+        """The gradients of the parameters, in the order in which ``ops`` adds to them."""
+        return [self.parameters[name].grad_value for name in self._gradient_names]
 
     def accumulate_initial(self, gradients: list[Array]) -> None:
         """Add gradients of states, [N, size] each, to those of the trainable initial state."""

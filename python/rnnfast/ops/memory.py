@@ -17,7 +17,7 @@ from .arrays import CACHE_LINE, Array, at_cache_line, empty
 
 
 class TapeMemory:
-    """Room for the tape of one direction of one layer: one spare piece of memory at most."""
+    """Room for the tapes of one stack of layers: one spare piece of memory at most."""
 
     def __init__(self) -> None:
         self._spare: list[Array] = []

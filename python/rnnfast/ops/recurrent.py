@@ -18,7 +18,6 @@ from .arrays import (
     shape_of,
     with_rows,
 )
-from .memory import TapeMemory
 from .options import Zoneout, check_options, settings
 from .tape import RecurrentGradients, RecurrentTape
 from .weights import UNIT_WEIGHTS, RecurrentWeights
@@ -39,7 +38,6 @@ def recurrent_forward(
     recompute: int = 0,
     states_out: States | None = None,
     out: Array | None = None,
-    memory: TapeMemory | None = None,
     name: str = "recurrent_forward",
 ) -> tuple[Array, tuple[Array, ...], RecurrentTape | None]:
     """One direction of one recurrent layer over whole sequences: (h_t, …) = cell(x_t, h_{t-1}, …).
@@ -60,7 +58,6 @@ def recurrent_forward(
             with the same bits.
         states_out: where to write the other states of every step: one array ``[N, T, H]`` for each but h.
         out: where to write y: ``[N, T, O]`` with a contiguous last axis, possibly part of a larger array.
-        memory: where tapes take their memory from and give it back; None for new memory every time.
         name: who asks, for errors.
 
     Returns:
@@ -90,7 +87,7 @@ def recurrent_forward(
     others = () if states_out is None else (None, *states_out)
     tape = None
     if training:
-        tape = RecurrentTape(weights, call, x, y, reset_state is not None, memory)
+        tape = RecurrentTape(weights, call, x, y, reset_state is not None)
     try:
         final = _core.recurrent_forward(
             call,
@@ -161,8 +158,6 @@ def recurrent_backward(
         given = (limit, dy, dfinal, dx, tape.with_reset_state)
         result = _core.recurrent_backward(call, y, values, checkpoints, *given)
     tape.used, tape.values = True, None
-    if tape.memory is not None:
-        tape.memory.give_back(values)
     doutputs, dreset, gradients = result
     return RecurrentGradients(dx, doutputs, dreset, *gradients)
 

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnfast import _core
 
-from .arrays import Array, States, contiguous, with_rows
+from .arrays import (
+    Array,
+    States,
+    check_array,
+    check_float,
+    check_states,
+    contiguous,
+    shape_of,
+    with_rows,
+)
 from .memory import TapeMemory
-from .options import Zoneout, settings
+from .options import Zoneout, check_options, settings
 from .weights import RecurrentWeights
 
 
@@ -47,6 +56,8 @@ class StackCall(NamedTuple):
 
 
 StackTape = _core.StackTape
+_Forward = tuple[list[Array], list[Array], list[list[Array]], StackTape | None]
+_Backward = tuple[Array, list[Array], list[Array]]
 
 
 def stack_forward(
@@ -56,7 +67,7 @@ def stack_forward(
     memory: TapeMemory | None = None,
     return_states: bool = False,
     name: str = "stack_forward",
-) -> tuple[list[Array], list[Array], list[list[Array]], StackTape | None]:
+) -> _Forward:
     """All layers over all steps.
 
     Args:
@@ -67,60 +78,141 @@ def stack_forward(
         name: who asks, for errors.
 
     Returns:
-        (ys, finals, every, tape): y of every layer, ``[N, T, D*O]``; the final states, one array ``[K, N,
-        size]`` per state; for each k the states but h of every step, if asked for, ``[N, T, H]`` each.
+        (ys, finals, every, tape): y of every layer, ``[N, T, D*O]``, at inference without return_states of
+        the last alone; the final states, one array ``[K, N, size]`` per state; for each k the states but h of
+        every step, if asked for, ``[N, T, H]`` each.
 
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    directions = len(call.weights) // len(call.input_masks)
+    layers, count = len(call.input_masks), len(call.weights)
+    if not count or not layers or count not in (layers, 2 * layers):
+        raise ValueError(
+            f"{name}: weights must be of one or two directions of every layer, "
+            f"got {count} for {layers} layers"
+        )
+    directions = count // layers
     info, training = call.weights[0].info, memory is not None
     told = [
         settings(name, info, zoneout, k % directions == 1, training, call.recompute)
         for k, zoneout in enumerate(call.zoneout)
     ]
     cores = [weights.core() for weights in call.weights]
-    rest = call.lengths, call.resets, call.input_masks, call.hidden_masks, call.time_major, return_states
+
+    def run(x: Array, call: StackCall) -> _Forward:
+        return _core.stack_forward(
+            cores,
+            told,
+            x,
+            state=call.state,
+            reset_state=call.reset_state,
+            lengths=call.lengths,
+            resets=call.resets,
+            input_masks=call.input_masks,
+            hidden_masks=call.hidden_masks,
+            time_major=call.time_major,
+            return_states=return_states,
+            memory=memory,
+        )
+
     try:
-        return _core.stack_forward(cores, told, x, call.state, call.reset_state, *rest, memory)
-    except (TypeError, ValueError):  # not as kernels read it: in need of a copy, or wrong
-        state, reset_state = _contiguous(call.state), _contiguous(call.reset_state)
-        return _core.stack_forward(cores, told, with_rows(x), state, reset_state, *rest, memory)
+        return run(x, call)
+    except (TypeError, ValueError):
+        # Not as kernels read it: wrong, which is told in better words, or in need of a copy.
+        return run(*_checked(name, x, call))
 
 
 def stack_backward(
     tape: StackTape,
     dy: Array | None,
-    dstate: Sequence[States] | None,
+    dstate: Sequence[States] | None = None,
     *,
+    targets: Sequence[Sequence[Array]],
+    weight_masks: Sequence[Array | None],
     bound: float | None = None,
     with_reset_state: bool = False,
-) -> tuple[Array, list[Array], list[Array], list[tuple[Array | None, ...]]]:
-    """Gradients of `stack_forward`.
+    name: str = "stack_backward",
+) -> _Backward:
+    """Gradients of `stack_forward`; those of the weights are added to arrays of the caller.
 
     Args:
         tape: from it; used up.
         dy: gradient of y of the last layer, None for zeros.
         dstate: gradients of the final states for each k, None for zeros.
+        targets: for each k what the gradients of its weights are added to, in the order of
+            `RecurrentGradients`; contiguous.
+        weight_masks: for each k what weight_hh was multiplied by, or None.
         bound: as for one direction.
         with_reset_state: whether gradients of the states after cuts are wanted.
+        name: who asks, for errors.
 
     Returns:
-        (dx, dstate, dreset_state, gradients): gradients of states are one array ``[K, N, size]`` per state;
-        those of the weights, for each k, are in the order of `RecurrentGradients` from ``dweight_ih`` on.
+        (dx, dstate, dreset_state): gradients of states are one array ``[K, N, size]`` per state.
 
     Raises:
+        RuntimeError: the tape was used before.
         TypeError, ValueError: naming the argument.
     """
-    limit = math.inf if bound is None else bound
+
+    def run(dy: Array | None, dstate: Sequence[States] | None) -> _Backward:
+        return _core.stack_backward(
+            tape,
+            dy,
+            dfinal_state=dstate,
+            bound=math.inf if bound is None else bound,
+            with_reset_state=with_reset_state,
+            targets=targets,
+            weight_masks=weight_masks,
+        )
+
     try:
-        return _core.stack_backward(tape, dy, dstate, limit, with_reset_state)
+        return run(dy, dstate)
     except (TypeError, ValueError):
-        dy = None if dy is None else with_rows(dy)
-        return _core.stack_backward(tape, dy, _contiguous(dstate), limit, with_reset_state)
+        if tape.used:
+            raise
+        dy = None if dy is None else with_rows(_array(name, "dy", dy, 3))
+        return run(dy, _contiguous(name, dstate))
 
 
-def _contiguous(states: Sequence[States] | None) -> list[States] | None:
+def _checked(name: str, x: Array, call: StackCall) -> tuple[Array, StackCall]:
+    """x and the arrays of the call as kernels read them: copies where need be."""
+    first = call.weights[0]
+    batch, steps, _ = shape_of(name, "x", x, 3)
+    check_array(name, "x", x, (batch, steps, first.weight_ih.shape[1]), first.dtype)
+    for layer, mask in enumerate(call.input_masks):
+        if mask is not None:
+            check_float(name, f"input_masks[{layer}]", mask)
+    shapes = tuple((batch, size) for size in first.state_sizes)
+    cuts = tuple((size,) for size in first.state_sizes)
+
+    def checked(argument: str, states: Sequence[States] | None, shapes: Any) -> list[States] | None:
+        if states is None:
+            return None
+        names = first.info.states
+        return [check_states(name, argument, parts, names, shapes, first.dtype) for parts in states]
+
+    options = [
+        check_options(name, first, batch, steps, call.lengths, call.resets, mask)
+        for mask in call.hidden_masks
+    ]
+    return with_rows(x), call._replace(
+        state=checked("state", call.state, shapes),
+        reset_state=checked("reset_state", call.reset_state, cuts),
+        lengths=options[0][0],
+        hidden_masks=[mask for _, _, mask in options],
+    )
+
+
+def _array(name: str, argument: str, array: Array, axes: int) -> Array:
+    shape_of(name, argument, array, axes)
+    return array
+
+
+def _contiguous(name: str, states: Sequence[States] | None) -> list[States] | None:
+    """The states, copied where kernels could not read them."""
     if states is None:
         return None
-    return [tuple(None if part is None else contiguous(part) for part in parts) for parts in states]
+    return [
+        tuple(None if part is None else contiguous(_array(name, "dstate", part, 2)) for part in parts)
+        for parts in states
+    ]

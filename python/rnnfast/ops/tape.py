@@ -9,7 +9,6 @@ import numpy as np
 from rnnfast import _core
 
 from .arrays import Array, empty
-from .memory import TapeMemory
 from .weights import RecurrentWeights
 
 
@@ -18,7 +17,7 @@ class RecurrentTape:
     passed: leave them unchanged.
     """
 
-    __slots__ = ("call", "checkpoints", "memory", "used", "values", "weights", "with_reset_state", "x", "y")
+    __slots__ = ("call", "checkpoints", "used", "values", "weights", "with_reset_state", "x", "y")
 
     def __init__(
         self,
@@ -27,14 +26,12 @@ class RecurrentTape:
         x: Array,
         y: Array,
         with_reset_state: bool,
-        memory: TapeMemory | None,
     ) -> None:
         self.weights = weights
         self.call = call
         self.x = x
         self.y = y
         self.with_reset_state = with_reset_state
-        self.memory = memory
         self.used = False
         shape = call.checkpoints_shape()
         self.checkpoints: Array | None = None if shape is None else np.empty(shape, weights.dtype)
@@ -42,8 +39,7 @@ class RecurrentTape:
 
     def room(self) -> Array:
         """Memory for the tape of the longest segment."""
-        take = empty if self.memory is None else self.memory.take
-        return take(self.call.tape_shape(), self.weights.dtype)
+        return empty(self.call.tape_shape(), self.weights.dtype)
 
 
 class RecurrentGradients(NamedTuple):

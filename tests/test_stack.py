@@ -1,0 +1,275 @@
+"""Stacks of layers in one call: what the layers and directions give one by one, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+
+from problems import same_bits
+from rnnfast import ops
+
+Array = np.ndarray[Any, np.dtype[Any]]
+N, T, INPUTS, H, LAYERS = 5, 7, 3, 6, 3
+
+
+class Case:
+    """Weights, options and gradients of a stack; `seed` numbers in place of random masks."""
+
+    def __init__(self, cell: str, dtype: type, directions: int, **options: Any) -> None:
+        self.random, self.dtype = np.random.default_rng(0), dtype
+        self.directions, self.info = directions, ops.cells()[cell]
+        count, outputs = LAYERS * directions, H * directions
+        rows, units = len(self.info.gates) * H, len(self.info.unit_weights) * H
+        self.weights = [
+            ops.RecurrentWeights(
+                cell,
+                self.array(rows, outputs if k >= directions else INPUTS),
+                self.array(rows, H),
+                self.array(rows),
+                self.array(rows),
+                weight_ch=self.array(units) if units else None,
+            )
+            for k in range(count)
+        ]
+        states = len(self.info.states)
+        self.x, self.dy = self.array(N, T, INPUTS), self.array(N, T, outputs)
+        plain = ops.StackCall(
+            self.weights,
+            state=[tuple(self.array(N, H) for _ in range(states)) for _ in range(count)],
+            reset_state=[tuple(self.array(H) for _ in range(states)) for _ in range(count)],
+            lengths=np.array([7, 0, 3, 7, 1]),
+            resets=self.random.random((N, T)) < 0.2,
+            input_masks=[self.array(N, 1, INPUTS), None, self.array(N, T, outputs)],
+            hidden_masks=[self.array(N, H) for _ in range(count)],
+            zoneout=[None] * count,
+            recompute=0,
+            time_major=False,
+        )
+        self.call = plain._replace(**options)
+        self.dstate = [tuple(self.array(N, H) for _ in range(states)) for _ in range(count)]
+        self.weight_masks = [self.array(rows, H) if k % 2 else None for k in range(count)]
+
+    def array(self, *shape: int) -> Array:
+        return self.random.standard_normal(shape).astype(self.dtype)
+
+    def targets(self) -> list[list[Array]]:
+        fixed = np.random.default_rng(1)
+        return [
+            [fixed.standard_normal(array.shape).astype(self.dtype) for array in weights.arrays().values()]
+            for weights in self.weights
+        ]
+
+    def together(self) -> list[Array]:
+        ys, finals, _, tape = ops.stack_forward(self.call, self.x, memory=ops.TapeMemory())
+        assert tape is not None
+        targets = self.targets()
+        words: Any = {"targets": targets, "weight_masks": self.weight_masks, "bound": 0.7}
+        dx, dstate, dreset = ops.stack_backward(tape, self.dy, self.dstate, with_reset_state=True, **words)
+        return [*ys, *finals, dx, *dstate, *dreset, *(array for own in targets for array in own)]
+
+    def one_by_one(self) -> list[Array]:
+        call, x, ys, tapes, finals = self.call, self.x, [], [], []
+        for layer in range(LAYERS):
+            mask = call.input_masks[layer]
+            x = x if mask is None else x * mask
+            parts = []
+            for k in range(layer * self.directions, (layer + 1) * self.directions):
+                assert call.state is not None
+                assert call.reset_state is not None
+                y, final, tape = ops.recurrent_forward(
+                    self.weights[k],
+                    x,
+                    call.state[k],
+                    reverse=k % self.directions == 1,
+                    training=True,
+                    lengths=call.lengths,
+                    resets=call.resets,
+                    reset_state=call.reset_state[k],
+                    hidden_mask=call.hidden_masks[k],
+                    recompute=call.recompute,
+                )
+                parts.append(y)
+                tapes.append(tape)
+                finals.append(final)
+            x = np.concatenate(parts, axis=2)
+            ys.append(x)
+        dy, targets, found = self.dy, self.targets(), {}
+        for layer in reversed(range(LAYERS)):
+            dxs = []
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                part = dy[:, :, direction * H : (direction + 1) * H]
+                found[k] = ops.recurrent_backward(self.weights[k], tapes[k], part, self.dstate[k], bound=0.7)
+                gradients = [gradient for gradient in found[k][3:] if gradient is not None]
+                if self.weight_masks[k] is not None:
+                    gradients[1] *= self.weight_masks[k]
+                for target, gradient in zip(targets[k], gradients, strict=True):
+                    target += gradient
+                dxs.append(found[k].dx)
+            dy = sum(dxs[1:], start=dxs[0])
+            mask = call.input_masks[layer]
+            dy = dy if mask is None else dy * mask
+        by_k = [found[k] for k in range(len(found))]
+        states = [
+            [np.stack(arrays) for arrays in zip(*of_k, strict=True)]
+            for of_k in (finals, [g.dstate for g in by_k], [g.dreset_state for g in by_k])
+        ]
+        return [*ys, *states[0], dy, *states[1], *states[2], *(a for own in targets for a in own)]
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("recompute", [0, 3])
+def test_a_stack_is_its_layers_one_by_one(
+    cell: str, dtype: type, variant: str, directions: int, recompute: int
+) -> None:
+    case = Case(cell, dtype, directions, recompute=recompute)
+    for found, expected in zip(case.together(), case.one_by_one(), strict=True):
+        assert same_bits(found, expected)
+
+
+def test_the_layout_of_memory_changes_nothing() -> None:
+    case = Case("lstm", np.float32, 2)
+    expected = case.together()
+
+    def spread(array: Array) -> Array:
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+
+    assert case.call.state is not None
+    for x in (spread(case.x), np.asfortranarray(case.x), case.x[::-1].copy()[::-1]):
+        case.x = x
+        assert all(map(same_bits, case.together(), expected))
+    case.dy, case.dstate = spread(case.dy), [tuple(map(spread, parts)) for parts in case.dstate]
+    case.call = case.call._replace(
+        state=[tuple(map(spread, parts)) for parts in case.call.state],
+        hidden_masks=[spread(mask) for mask in case.call.hidden_masks if mask is not None],
+    )
+    assert all(map(same_bits, case.together(), expected))
+    case.call = case.call._replace(time_major=True)
+    assert all(map(same_bits, case.together(), expected))
+
+
+def test_sequences_lie_in_the_order_of_the_caller() -> None:
+    for time_major in (False, True):
+        # A product with a mask would be an array of NumPy's.
+        case = Case("gru", np.float32, 1, time_major=time_major, input_masks=[None] * LAYERS)
+        x = np.ascontiguousarray(case.x.transpose(1, 0, 2)).transpose(1, 0, 2) if time_major else case.x
+        ys, _, _, tape = ops.stack_forward(case.call, x, memory=ops.TapeMemory())
+        assert tape is not None
+        dx, _, _ = ops.stack_backward(tape, None, targets=case.targets(), weight_masks=case.weight_masks)
+        for array in (*ys, dx):
+            assert (array.transpose(1, 0, 2) if time_major else array).flags.c_contiguous
+            assert array.ctypes.data % 64 == 0
+
+
+def test_inference_keeps_the_last_layer_alone() -> None:
+    case = Case("lstm", np.float32, 1)
+    (y,), finals, every, tape = ops.stack_forward(case.call, case.x)
+    assert (tape, every) == (None, [])
+    ys, same, every, _ = ops.stack_forward(case.call, case.x, return_states=True)
+    assert [len(ys), len(every), len(every[0])] == [LAYERS, LAYERS, 1]
+    assert same_bits(y, ys[-1])
+    assert all(map(same_bits, finals, same))
+
+
+def test_memory_of_tapes_is_used_again() -> None:
+    case, memory = Case("gru", np.float32, 2), ops.TapeMemory()
+    for _ in range(2):
+        tape = ops.stack_forward(case.call, case.x, memory=memory)[3]
+        assert tape is not None
+        assert not memory._spare
+        ops.stack_backward(tape, case.dy, targets=case.targets(), weight_masks=case.weight_masks)
+        assert len(memory._spare) == 1
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "axes": ({"x": np.zeros((N, INPUTS), np.float32)}, "stack_forward: x must have 3 axes"),
+    "list": ({"x": [1.0]}, "stack_forward: x must be a NumPy array, got list"),
+    "dtype": ({"x": np.zeros((N, T, INPUTS))}, "stack_forward: x must be float32, got float64"),
+    "state": ({"state": [(np.zeros((N, H + 1), np.float32),)] * LAYERS}, "stack_forward: state h must have"),
+    "states": ({"state": [(np.zeros((N, H), np.float32),)]}, "must be as many as there are weights"),
+    "lengths": ({"lengths": np.array([T + 1] * N)}, r"lengths must be in 0\.\.T"),
+    "mask dtype": ({"input_masks": [np.ones((N, 1, INPUTS)), None, None]}, "input_masks must be float32"),
+    "mask samples": (
+        {"input_masks": [None, np.ones((N + 1, 1, H), np.float32), None]},
+        "input_masks must have shape",
+    ),
+    "mask steps": (
+        {"input_masks": [None, np.ones((N, T + 1, H), np.float32), None]},
+        "input_masks must have",
+    ),
+    "hidden": ({"hidden_masks": [np.ones((N, H), np.float64)] * LAYERS}, "hidden_mask must be float32"),
+    "no layers": ({"input_masks": []}, "weights must be of one or two directions of every layer"),
+    "settings": ({"zoneout": [None]}, "must be as many as there are weights"),
+}
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_forward_refuses(name: str) -> None:
+    changes, message = WRONG[name]
+    case = Case("gru", np.float32, 1)
+    x = changes.get("x", case.x)
+    call = case.call._replace(**{key: value for key, value in changes.items() if key != "x"})
+    for memory in (None, ops.TapeMemory()):
+        with pytest.raises((TypeError, ValueError), match=message):
+            ops.stack_forward(call, x, memory=memory)
+
+
+def test_a_mask_cannot_make_samples_of_one() -> None:
+    """NumPy would spread a batch of one over the mask's samples."""
+    case = Case("gru", np.float32, 1, state=None, reset_state=None, lengths=None, resets=None)
+    call = case.call._replace(
+        input_masks=[None, np.ones((4, T, H), np.float32), None], hidden_masks=[None] * LAYERS
+    )
+    with pytest.raises(ValueError, match="input_masks must have shape"):
+        ops.stack_forward(call, case.x[:1], memory=ops.TapeMemory())
+
+
+def test_backward_refuses() -> None:
+    case = Case("gru", np.float32, 1)
+    tape = ops.stack_forward(case.call, case.x, memory=ops.TapeMemory())[3]
+    assert tape is not None
+    words: Any = {"targets": case.targets(), "weight_masks": case.weight_masks}
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        ([1.0], {}, "stack_backward: dy must be a NumPy array, got list"),
+        (case.dy[0], {}, "stack_backward: dy must have 3 axes"),
+        (case.dy.astype(np.float64), {}, "dy must be float32"),
+        (case.dy[:, :-1], {}, "dy must have shape"),
+        (case.dy, {"dstate": case.dstate[:-1]}, "must be as many as there are weights"),
+        (case.dy, {"dstate": [(np.zeros((N + 1, H), np.float32),)] * LAYERS}, "dfinal_state must have shape"),
+        (case.dy, {"bound": 0.0}, "bound must be above 0"),
+        (case.dy, {"bound": 1e-50}, "bound must be above 0"),  # 0 in float32
+        (case.dy, {"targets": case.targets()[:-1]}, "must be as many as there are weights"),
+    ]
+    for dy, changes, message in wrong:
+        with pytest.raises((TypeError, ValueError), match=message):
+            ops.stack_backward(tape, dy, **(words | changes))
+        assert not tape.used
+    ops.stack_backward(tape, case.dy, **words)
+    assert tape.used
+    with pytest.raises(RuntimeError, match="stack_backward: tape was used before"):
+        ops.stack_backward(tape, case.dy, **words)
+
+
+def test_weights_that_do_not_fit_together_are_refused() -> None:
+    case, other = Case("gru", np.float32, 1), Case("gru", np.float64, 1)
+    for weights in (
+        [case.weights[0], case.weights[0], case.weights[2]],  # the second layer reads H values, not INPUTS
+        [case.weights[0], other.weights[1], case.weights[2]],
+    ):
+        with pytest.raises(ValueError, match="weights must fit together"):
+            ops.stack_forward(case.call._replace(weights=weights), case.x)
+
+
+def test_a_target_that_is_read_only_is_refused() -> None:
+    case = Case("gru", np.float32, 1)
+    tape = ops.stack_forward(case.call, case.x, memory=ops.TapeMemory())[3]
+    assert tape is not None
+    targets = case.targets()
+    targets[-1][0] = as_strided(targets[-1][0], writeable=False)
+    with pytest.raises(ValueError, match="targets writable"):
+        ops.stack_backward(tape, case.dy, targets=targets, weight_masks=case.weight_masks)
