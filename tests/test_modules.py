@@ -425,3 +425,22 @@ def test_two_tapes_may_be_open_at_once(cell: str) -> None:
     open_at_once = [layer.forward(x) for x in inputs]
     for (y, _, tape), expected in reversed(list(zip(open_at_once, apart, strict=True))):
         assert same_bits(layer.backward(tape, y)[0], expected)
+
+
+@pytest.mark.parametrize("values", [None, 1j, "x", [None]])
+def test_values_that_are_no_real_numbers_are_refused(values: Any) -> None:
+    """None would be cast to NaN: `p.grad = None` clears gradients elsewhere."""
+    layer = nn.GRU(2, 3, seed=0)
+    before = layer.weight_ih_l0.value.copy()
+    for attribute in ("grad", "data"):
+        with pytest.raises(TypeError, match=rf"Parameter\.{attribute}: values must be real numbers, got "):
+            setattr(layer.weight_ih_l0, attribute, values)
+    assert same_bits(layer.weight_ih_l0.value, before)
+    assert not layer.weight_ih_l0.grad.any()
+
+
+def test_arguments_of_backward_in_another_order_are_named() -> None:
+    layer = nn.GRU(2, 3, seed=0)
+    y, _, tape = layer.forward(np.ones((1, 2, 2), np.float32))
+    with pytest.raises(TypeError, match=r"GRU\.backward: tape must be what forward.* returned, got ndarray"):
+        layer.backward(y, tape)  # type: ignore[arg-type]

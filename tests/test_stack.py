@@ -261,15 +261,37 @@ def test_weights_that_do_not_fit_together_are_refused() -> None:
         [case.weights[0], case.weights[0], case.weights[2]],  # the second layer reads H values, not INPUTS
         [case.weights[0], other.weights[1], case.weights[2]],
     ):
-        with pytest.raises(ValueError, match="weights must fit together"):
+        with pytest.raises(ValueError, match=r"weights\[1\] must be of the cell, sizes and dtype"):
             ops.stack_forward(case.call._replace(weights=weights), case.x)
 
 
-def test_a_target_that_is_read_only_is_refused() -> None:
+def test_targets_are_checked_before_the_tape_is_used() -> None:
     case = Case("gru", np.float32, 1)
     tape = ops.stack_forward(case.call, case.x, memory=ops.TapeMemory())[3]
     assert tape is not None
     targets = case.targets()
-    targets[-1][0] = as_strided(targets[-1][0], writeable=False)
-    with pytest.raises(ValueError, match="targets writable"):
-        ops.stack_backward(tape, case.dy, targets=targets, weight_masks=case.weight_masks)
+    first = targets[0][0]
+    before = [array.copy() for own in targets for array in own]
+    for wrong in (as_strided(first, writeable=False), first.astype(np.float64), first.T, first[:-1]):
+        targets[0][0] = wrong
+        with pytest.raises(ValueError, match=r"targets\[0\]\[0\] must be a writable, contiguous array"):
+            ops.stack_backward(tape, case.dy, targets=targets, weight_masks=case.weight_masks)
+    targets[0][0] = first
+    with pytest.raises(ValueError, match=r"targets\[0\] must be 4 arrays"):
+        ops.stack_backward(
+            tape, case.dy, targets=[[*targets[0], first], *targets[1:]], weight_masks=case.weight_masks
+        )
+    with pytest.raises(ValueError, match="weight_masks must have shape"):
+        ops.stack_backward(tape, case.dy, targets=targets, weight_masks=[first, None, None])
+    assert not tape.used
+    assert all(map(same_bits, before, (array for own in targets for array in own)))
+
+
+def test_states_as_they_are_returned_are_not_read_as_those_of_layers() -> None:
+    case = Case("lstm", np.float32, 1)
+    _, finals, _, tape = ops.stack_forward(case.call, case.x, memory=ops.TapeMemory())
+    assert tape is not None
+    with pytest.raises(TypeError, match="stack_forward: state must have for each k a tuple"):
+        ops.stack_forward(case.call._replace(state=finals), case.x)
+    with pytest.raises(TypeError, match="stack_backward: dstate must have for each k a tuple"):
+        ops.stack_backward(tape, case.dy, finals, targets=case.targets(), weight_masks=case.weight_masks)

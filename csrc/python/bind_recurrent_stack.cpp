@@ -24,7 +24,7 @@ struct Stack {
     if (count == 0 || layers() == 0 || count % layers() != 0 || directions() > 2)
       fail("weights", "must be of one or two directions of every layer");
     if (settings.size() != count || hidden_masks.size() != count || !by_k(state) || !by_k(reset_state))
-      fail("settings, masks, states", "must be as many as there are weights");
+      fail("zoneout, hidden_masks, state, reset_state", "must be as many as there are weights");
     for (std::size_t k = 0; k < count; ++k) {
       if (!weights[k] || settings[k] == nullptr) fail("weights, settings", "must not be None");
       const PackedWeights &own = *weights[k], &first = *weights.front();
@@ -32,7 +32,7 @@ struct Stack {
       if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
           own.projection != first.projection || own.is_double != first.is_double ||
           own.inputs != (k < directions() ? first.inputs : outputs))
-        fail("weights", "must fit together");
+        fail("weights[" + std::to_string(k) + "]", "must be of the cell, sizes and dtype of those before it");
       if (settings[k]->recompute != settings.front()->recompute)
         fail("recompute", "must be the same for all");
     }

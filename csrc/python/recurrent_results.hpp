@@ -19,23 +19,14 @@ py::tuple new_states(T* (&to)[api::kMostStates], const api::CellFacts& facts,
   return states;
 }
 
-// Gradients of the weights that there are, None for others, in the order of ops.RecurrentGradients.
-template <class T>
-py::tuple new_gradients(api::RecurrentGradients<T>& places, const PackedWeights& weights) {
+// give(place, whether there is one, sizes…) for the gradient of every weight, in the order of
+// ops.RecurrentGradients.
+template <class T, class Give>
+void for_each_gradient(api::RecurrentGradients<T>& places, const PackedWeights& weights, Give&& give) {
   const api::RecurrentDims dims = weights.dims();
   const api::CellFacts& facts = weights.facts();
   const index_t rows = facts.gates * dims.hidden;
   const auto& unit = std::get<api::UnitWeights<const T>>(weights.unit);
-  py::tuple all(12);
-  int next = 0;
-  const auto give = [&](T*& place, bool wanted, auto... sizes) {
-    py::object array = py::none();
-    if (wanted) {
-      array = new_array<T>(std::array<index_t, sizeof...(sizes)>{sizes...});
-      place = data_of<T>(array.ptr());
-    }
-    PyTuple_SET_ITEM(all.ptr(), next++, array.release().ptr());
-  };
   give(places.dweight_ih, true, rows, dims.inputs);
   give(places.dweight_hh, true, rows, dims.outputs());
   give(places.dbias_ih, weights.with_bias(), rows);
@@ -48,6 +39,21 @@ py::tuple new_gradients(api::RecurrentGradients<T>& places, const PackedWeights&
   give(places.unit.beta_c, unit.beta_c != nullptr, dims.hidden);
   give(places.unit.gamma, unit.gamma != nullptr, rows);
   give(places.unit.beta, unit.beta != nullptr, rows);
+}
+
+// New arrays for them, None where there is none.
+template <class T>
+py::tuple new_gradients(api::RecurrentGradients<T>& places, const PackedWeights& weights) {
+  py::tuple all(12);
+  int next = 0;
+  for_each_gradient(places, weights, [&](T*& place, bool wanted, auto... sizes) {
+    py::object array = py::none();
+    if (wanted) {
+      array = new_array<T>(std::array<index_t, sizeof...(sizes)>{sizes...});
+      place = data_of<T>(array.ptr());
+    }
+    PyTuple_SET_ITEM(all.ptr(), next++, array.release().ptr());
+  });
   return all;
 }
 

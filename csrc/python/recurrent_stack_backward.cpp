@@ -22,6 +22,7 @@ class StackBackward {
       api::RecurrentBackward<T>& arguments = all_[k];
       arguments.call = tape.directions[k].call->template call<T>();
       arguments.bound = static_cast<T>(bound);
+      check_targets(k);
       if (!dfinal_state) continue;
       const api::RecurrentDims& dims = arguments.call.dims;
       fill_states(arguments.dfinal_state, dfinal_state->at(k), facts_, dims, "dfinal_state",
@@ -56,6 +57,31 @@ class StackBackward {
   }
 
  private:
+  void check_targets(std::size_t k) const {
+    const PackedWeights& weights = *tape_.directions[k].call->weights;
+    const Objects& targets = targets_[k];
+    const std::string name = "targets[" + std::to_string(k) + "]";
+    std::size_t next = 0;
+    api::RecurrentGradients<T> places;
+    for_each_gradient(places, weights, [&](T*&, bool wanted, auto... sizes) {
+      if (!wanted) return;
+      PyObject* const target = next < targets.size() ? targets[next].ptr() : Py_None;
+      const std::array<index_t, sizeof...(sizes)> shape{sizes...};
+      if (!is_plain<T>(target, shape) || !is_writable(target)) {
+        fail(name + "[" + std::to_string(next) + "]",
+             "must be a writable, contiguous array of the dtype of the weights and of shape " +
+                 shape_text(shape.data(), shape.size()) + ", in the order of RecurrentGradients");
+      }
+      ++next;
+    });
+    if (next != targets.size()) fail(name, "must be " + std::to_string(next) + " arrays");
+    if (weight_masks_[k].is_none()) return;
+    if (!py::isinstance<py::array>(weight_masks_[k])) fail("weight_masks", "must be arrays or None");
+    const index_t rows = weights.facts().gates * weights.hidden;
+    check_shape<T>(py::reinterpret_borrow<py::array>(weight_masks_[k]),
+                   std::array<index_t, 2>{rows, weights.dims().outputs()}, "weight_masks");
+  }
+
   // -> the gradient of the layer's input
   py::object run_direction(std::size_t layer, std::size_t direction) {
     const std::size_t k = layer * directions_ + direction;
@@ -130,7 +156,7 @@ py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesB
   }
   if ((dfinal_state && dfinal_state->size() != count) || targets.size() != count ||
       weight_masks.size() != count)
-    fail("dfinal_state, targets, weight_masks", "must be as many as there are weights");
+    fail("dstate, targets, weight_masks", "must be as many as there are weights");
   return by_width(tape.directions.front().call->weights->is_double, [&](auto zero) {
     return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state, targets,
                                          weight_masks)

@@ -147,10 +147,10 @@ class Module(Streaming):
         return self.backward(tape, dy)
 
     def _read(self, tape: Tape | None) -> Any:
-        if tape is None:
-            raise RuntimeError(
-                f"{type(self).__name__}.backward: tape must be what forward(training=True) returned, got None"
-            )
+        if not isinstance(tape, Tape):
+            got = None if tape is None else type(tape).__name__
+            what = f"tape must be what forward(training=True) returned, got {got}"
+            raise (RuntimeError if tape is None else TypeError)(f"{type(self).__name__}.backward: {what}")
         return tape.read(self)
 
     @staticmethod

@@ -230,6 +230,12 @@ def zero_gradients(parameters: Sequence[Parameter]) -> None:
 
 def _values_like(parameter: Parameter, values: Any, attribute: str) -> Array:
     array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        got = "None" if values is None else str(array.dtype)
+        raise TypeError(
+            f"Parameter.{attribute}: values must be real numbers, got {got}; zero_grad() of a module clears "
+            f"its gradients"
+        )
     if array.shape not in ((), parameter.shape):
         raise ValueError(
             f"Parameter.{attribute}: values must have shape {parameter.shape}, got {array.shape}"

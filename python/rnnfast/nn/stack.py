@@ -171,7 +171,8 @@ class Stack:
             if not own.same_values(now, used):
                 raise RuntimeError(
                     f"{operation}: tape must come from the present weights, but the weights have changed "
-                    f"since forward; call forward again"
+                    f"since forward; call forward again, and zero_grad before it if layers behind this one "
+                    f"have added their gradients already"
                 )
 
     def backward(

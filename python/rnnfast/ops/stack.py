@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rnnfast import _core
 
 from .arrays import (
@@ -28,18 +30,21 @@ from .weights import RecurrentWeights
 
 
 class StackCall(NamedTuple):
-    """What one forward call of a stack is given besides x; lists have one entry for each k, or None for none.
+    """What one forward call of a stack is given besides x.
+
+    Nothing of it may be written to between forward and backward. Entries are as in `recurrent_forward`.
 
     Args:
-        weights: of every k; all of one cell, size and dtype.
-        state: initial states as for one direction; None for zeros.
-        reset_state: what the states become at a cut; None for zeros.
+        weights: for each k; all of one cell, size and dtype. As many as there are layers, or twice as many.
+        state: for each k the initial states, a tuple of one array per state; None for zeros.
+        reset_state: for each k what the states become at a cut; None for zeros.
         lengths: ``[N]``, int64, or None.
         resets: ``[N, T]``, bool, or None.
-        input_masks: for each *layer* factors of its input, ``[N, T, F]`` or ``[N, 1, F]``, or None.
-        hidden_masks: factors of h where it enters weight_hh, or None.
-        zoneout: or None.
-        recompute: as for one direction.
+        input_masks: for each *layer*, which tells how many there are, factors of its input, ``[N, T, F]`` or
+            ``[N, 1, F]``, or None for none.
+        hidden_masks: for each k, None for none.
+        zoneout: for each k, None for none.
+        recompute: 0, or so many steps.
         time_major: whether y lies in memory as ``[T, N, F]``.
     """
 
@@ -115,6 +120,8 @@ def stack_forward(
             memory=memory,
         )
 
+    _check_by_k(name, "state", call.state)
+    _check_by_k(name, "reset_state", call.reset_state)
     try:
         return run(x, call)
     except (TypeError, ValueError):
@@ -139,10 +146,11 @@ def stack_backward(
         tape: from it; used up.
         dy: gradient of y of the last layer, None for zeros.
         dstate: gradients of the final states for each k, None for zeros.
-        targets: for each k what the gradients of its weights are added to, in the order of
-            `RecurrentGradients`; contiguous.
-        weight_masks: for each k what weight_hh was multiplied by, or None.
-        bound: as for one direction.
+        targets: for each k contiguous arrays that the gradients of its weights are added to: of weight_ih,
+            weight_hh, and as far as there are such weights bias_ih, bias_hh, weight_ch, weight_hr, gamma_ih,
+            gamma_hh, gamma_c, beta_c, gamma, beta.
+        weight_masks: for each k what weight_hh was multiplied by, None for nothing.
+        bound: as in `recurrent_backward`.
         with_reset_state: whether gradients of the states after cuts are wanted.
         name: who asks, for errors.
 
@@ -165,6 +173,7 @@ def stack_backward(
             weight_masks=weight_masks,
         )
 
+    _check_by_k(name, "dstate", dstate)
     try:
         return run(dy, dstate)
     except (TypeError, ValueError):
@@ -172,6 +181,16 @@ def stack_backward(
             raise
         dy = None if dy is None else with_rows(_array(name, "dy", dy, 3))
         return run(dy, _contiguous(name, dstate))
+
+
+def _check_by_k(name: str, argument: str, states: Sequence[States] | None) -> None:
+    """Arrays ``[K, N, size]`` as they are returned, one per state, would be read as those of k = 0, 1, …."""
+    for parts in () if states is None else states:
+        if isinstance(parts, np.ndarray):
+            raise TypeError(
+                f"{name}: {argument} must have for each k a tuple of one array per state, got an array; "
+                f"pass [tuple(array[k] for array in {argument}) for k in range(K)]"
+            )
 
 
 def _checked(name: str, x: Array, call: StackCall) -> tuple[Array, StackCall]:
