@@ -54,7 +54,7 @@ def test_a_two_layer_step_makes_few_calls_into_the_core(name: str, calls: Counte
     assert calls["PackedWeights"] == 0  # weights that have changed are packed again, not checked again
     assert calls["stack_forward"] == calls["stack_backward"] == 1  # both layers
     assert calls["linear_forward"] == calls["linear_backward"] == calls["adam"] == 1
-    assert calls.total() - calls["active_variant"] <= 8, calls
+    assert calls.total() <= 11, calls
 
 
 def test_steps_leave_no_memory_behind() -> None:
