@@ -45,6 +45,14 @@ def test_new_arrays_begin_at_a_cache_line() -> None:
             assert array.ctypes.data % 64 == 0 or not array.size
 
 
+def test_packed_weights_begin_at_a_cache_line() -> None:
+    for dtype in (np.float32, np.float64):
+        for size in (3, 8, 40):  # of malloc's heap and, the largest, of pages of their own
+            weights = ops.Conv1dWeights(np.zeros((size, size, 41), dtype))
+            for for_backward in (False, True):
+                assert weights.packed(for_backward).ctypes.data % 64 == 0
+
+
 def test_open_tapes_of_a_layer_have_memory_of_their_own() -> None:
     layer = nn.LSTM(3, 4, seed=0)
     x = np.ones((2, 5, 3), np.float32)

@@ -4,6 +4,7 @@
 #include "backend/registry.hpp"
 #include "base/parallel.hpp"
 #include "python/layer_arguments.hpp"
+#include "python/plain_array.hpp"
 
 namespace rnnfast::python {
 namespace {
@@ -37,14 +38,14 @@ py::array pack(bool for_backward, const py::array& weight, const OptionalArray& 
     const api::Conv1dKernels<T>& kernels = backend::table<T>().conv1d;
     const index_t size =
         (for_backward ? kernels.backward_packed_size : kernels.forward_packed_size)(inputs, outputs, kernel);
-    py::array_t<T> packed(size);
+    py::array packed = new_packed<T>(size);
     const api::Conv1dWeights<T> weights{
         inputs,
         outputs,
         kernel,
         input<T>(weight, std::array<index_t, 3>{outputs, inputs, kernel}, "weight"),
         input<T>(bias, std::array<index_t, 1>{outputs}, "bias"),
-        packed.mutable_data()};
+        data_of<T>(packed.ptr())};
     (for_backward ? kernels.pack_backward : kernels.pack_forward)(weights);
     return packed;
   });

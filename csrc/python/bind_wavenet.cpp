@@ -7,7 +7,7 @@
 #include "api/wavenet.hpp"
 #include "backend/registry.hpp"
 #include "base/parallel.hpp"
-#include "python/array.hpp"
+#include "python/plain_array.hpp"
 
 namespace rnnfast::python {
 namespace {
@@ -75,9 +75,10 @@ py::array pack(bool for_backward, const Layers& layers, const py::array& dilatio
     using T = decltype(zero);
     const api::WaveNetKernels<T>& kernels = backend::table<T>().wavenet;
     const std::vector<api::WaveNetLayer<const T>> own = read_layers<T, const T>(layers, dims);
-    py::array_t<T> packed(dims.layers *
-                          (for_backward ? kernels.backward_packed_size : kernels.forward_packed_size)(dims));
-    (for_backward ? kernels.pack_backward : kernels.pack_forward)({dims, own.data(), packed.mutable_data()});
+    py::array packed = new_packed<T>(
+        dims.layers * (for_backward ? kernels.backward_packed_size : kernels.forward_packed_size)(dims));
+    (for_backward ? kernels.pack_backward
+                  : kernels.pack_forward)({dims, own.data(), data_of<T>(packed.ptr())});
     return packed;
   });
 }

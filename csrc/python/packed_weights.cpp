@@ -1,5 +1,7 @@
 #include "python/packed_weights.hpp"
 
+#include "python/plain_array.hpp"
+
 namespace rnnfast::python {
 
 PackedWeights::PackedWeights(int number, const std::string& norm, const py::array& weight_ih,
@@ -67,10 +69,10 @@ py::array PackedWeights::pack(bool for_backward) const {
       return array ? static_cast<const T*>(array->data()) : nullptr;
     };
     const api::RecurrentKernels<T>& own = kernel<T>();
-    py::array_t<T> packed(
+    py::array packed = new_packed<T>(
         (for_backward ? own.backward_packed_size : own.forward_packed_size)(inputs, hidden, projection));
-    const api::RecurrentWeights<T> weights{inputs,  hidden,  projection,           data(0), data(1), data(4),
-                                           data(2), data(3), packed.mutable_data()};
+    const api::RecurrentWeights<T> weights{
+        inputs, hidden, projection, data(0), data(1), data(4), data(2), data(3), data_of<T>(packed.ptr())};
     without_interpreter(static_cast<double>(packed.size()),
                         [&] { (for_backward ? own.pack_backward : own.pack_forward)(weights); });
     return packed;

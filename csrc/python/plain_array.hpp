@@ -105,6 +105,22 @@ template <class T, std::size_t kAxes>
 py::object new_array(const std::array<index_t, kAxes>& shape) {
   return new_array<T>(shape.data(), static_cast<int>(kAxes));
 }
+// The same with these strides, in bytes, beginning at a cache line, which NumPy does not promise: no vector of
+// it straddles two.
+template <class T>
+py::array new_array_at_cache_line(const std::vector<index_t>& shape, const std::vector<index_t>& strides) {
+  constexpr index_t kLine = 64, kSize = sizeof(T);
+  index_t size = 1;
+  for (const index_t axis : shape) size *= axis;
+  const py::object memory = new_array<T>(std::array<index_t, 1>{size + kLine / kSize});
+  const index_t at = round_up(reinterpret_cast<index_t>(data_of<T>(memory.ptr())), kLine);
+  return py::array(py::dtype::of<T>(), shape, strides, reinterpret_cast<const void*>(at), memory);
+}
+// Flat, for packed weights: of weights that begin 16 bytes behind a line every second AVX2 load takes two.
+template <class T>
+py::array new_packed(index_t size) {
+  return new_array_at_cache_line<T>({size}, {static_cast<index_t>(sizeof(T))});
+}
 // The axes of `array` but the last, which has `columns`.
 template <class T>
 py::object new_array_like(const py::array& array, index_t columns) {

@@ -28,13 +28,10 @@ struct StackTape {
 // A new array [N, T, F] that begins at a cache line, in memory [T, N, F] if time_major.
 template <class T>
 py::object new_sequence(index_t batch, index_t steps, index_t columns, bool time_major) {
-  constexpr index_t kLine = 64, kSize = sizeof(T);
-  const py::object memory = new_array<T>(std::array<index_t, 1>{batch * steps * columns + kLine / kSize});
-  const auto at = round_up(reinterpret_cast<index_t>(data_of<T>(memory.ptr())), kLine);
-  const index_t row = columns * kSize;
-  return py::array(py::dtype::of<T>(), {batch, steps, columns},
-                   {time_major ? row : steps * row, time_major ? batch * row : row, kSize},
-                   reinterpret_cast<const void*>(at), memory);
+  const index_t row = columns * static_cast<index_t>(sizeof(T));
+  return new_array_at_cache_line<T>(
+      {batch, steps, columns},
+      {time_major ? row : steps * row, time_major ? batch * row : row, static_cast<index_t>(sizeof(T))});
 }
 
 // New arrays [K, N, size], one per state, and where the rows of k begin in them.
