@@ -133,6 +133,22 @@ LAYER_FAULTS = [
     ("wavenet_backward.hpp", "n == 0 ? Sums::kFresh : Sums::kContinued", "Sums::kFresh"),
 ]
 
+# Of the scan and of the products over all its rows.
+SCAN_FAULTS = [
+    ("recurrent_sums.hpp", "return c / kOne * kFew + r;", "return r;"),
+    ("recurrent_sums.hpp", "V::load(start_of(line(r, c), kOut[c % kOne]))", "V::zero()"),
+    (
+        "recurrent_panels.hpp",
+        "start(first_line, line % kFew, panel + line / kFew)",
+        "start(first_line, 0, panel)",
+    ),
+    ("recurrent_panels.hpp", "panel + p, sums + p * kFew * kSumRow", "panel + p, sums"),
+    ("product.hpp", "rows[r] + segments.segment[s].offset;", "rows[0] + segments.segment[s].offset;"),
+    ("product.hpp", "sums + (p * count + r) * kWidth", "sums + r * kWidth"),
+    ("column_sums.hpp", "sum[c] + V::load(row + c * V::kLanes)", "V::load(row + c * V::kLanes)"),
+    ("outer_product.hpp", "tile.a = in_place + first;", "tile.a = in_place;"),
+]
+
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}
 FAULTS = list(faults())
 
@@ -209,14 +225,24 @@ def test_a_fault_is_noticed(build: Build, fault: Fault) -> None:
     assert "AssertionError" in done.stdout
 
 
-@pytest.mark.parametrize(("file", "old", "new"), LAYER_FAULTS, ids=str)
-def test_a_fault_of_a_layer_is_noticed(build: Build, file: str, old: str, new: str) -> None:
+def check_is_noticed(build: Build, fault: tuple[str, str, str], part: str, tests: str) -> None:
+    file, old, new = fault
     path = build.source / "kernels" / file
     source = path.read_text()
     assert source.count(old) == 1
     path.write_text(source.replace(old, new))
-    build.compile_variant("SCALAR", "sequence_layers")
-    done = build.gradient_check(LAYER_TESTS)
+    build.compile_variant("SCALAR", part)
+    done = build.gradient_check(tests)
     path.write_text(source)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError" in done.stdout
+
+
+@pytest.mark.parametrize("fault", SCAN_FAULTS, ids=str)
+def test_a_fault_of_the_scan_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
+    check_is_noticed(build, fault, "variant", CELL_TESTS)
+
+
+@pytest.mark.parametrize("fault", LAYER_FAULTS, ids=str)
+def test_a_fault_of_a_layer_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
+    check_is_noticed(build, fault, "sequence_layers", LAYER_TESTS)

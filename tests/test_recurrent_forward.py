@@ -111,20 +111,24 @@ def test_pieces_have_the_bits_of_the_whole(
     assert all(map(same_bits, state, final))
 
 
-@pytest.mark.parametrize(
-    "sizes", [(64, 3, 3, 17), (64, 4, 40, 33), (64, 3, 1, 20), (64, 2, 65, 130)], ids=str
-)
-def test_a_batch_of_one_has_the_bits_of_its_row(
+# Parts of a batch of 64: one row, few, whose panels go together, and more. The product of the inputs is made
+# with the step or beforehand, which depends on how many there are.
+PART_SIZES = [(64, 3, 3, 17), (64, 4, 40, 33), (64, 3, 1, 20), (64, 2, 65, 130), (64, 3, 97, 24)]
+PARTS = [slice(first, first + rows) for first, rows in ((0, 1), (63, 1), (5, 2), (30, 3), (41, 4), (50, 7))]
+
+
+@pytest.mark.parametrize("sizes", PART_SIZES, ids=str)
+def test_part_of_a_batch_has_the_bits_of_its_rows(
     cell: str, variant: str, dtype: type, sizes: tuple[int, int, int, int]
 ) -> None:
     problem = make_problem(cell, *sizes, dtype)
     y, final, _ = problem.forward()
-    for n in (0, 1, 5, 31, 62, 63):
-        row_y, row_final, _ = problem.forward(
-            x=problem.x[n : n + 1], state=tuple(part[n : n + 1] for part in problem.state)
+    for rows in PARTS:
+        part_y, part_final, _ = problem.forward(
+            x=problem.x[rows], state=tuple(part[rows] for part in problem.state)
         )
-        assert same_bits(row_y, y[n : n + 1]), f"row {n}"
-        assert all(same_bits(a, b[n : n + 1]) for a, b in zip(row_final, final, strict=True))
+        assert same_bits(part_y, y[rows]), rows
+        assert all(same_bits(a, b[rows]) for a, b in zip(part_final, final, strict=True))
 
 
 # Enough work for several threads, in rows and in hidden units.

@@ -14,6 +14,11 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+// One to three rows have too few chains of FMAs per panel to hide their latency of 4 cycles on 2 pipes: so
+// many panels go together that 8 to 12 are under way.
+constexpr index_t kFewRows = 3;
+constexpr int panels_together(int rows, int columns) { return (8 + rows * columns - 1) / (rows * columns); }
+
 constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 KB
 // A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and may stream from
 // L2.
@@ -78,9 +83,6 @@ struct PanelProduct {
   static constexpr int kFitting = kTileSums / kColumns;
   static constexpr int kRows = kFitting < 8 ? kFitting : 8;
   static constexpr index_t kDepthBlock = kPanelBlockBytes / (kVectors * static_cast<index_t>(sizeof(V)));
-  // One row alone has only kColumns chains of FMAs per panel, too few to hide their latency of 4 cycles on 2
-  // pipes.
-  static constexpr int kPanelsForOneRow = kColumns >= 4 ? 2 : kColumns == 3 ? 3 : 4;
 
   static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel,
                   SumRows<T> sums, const int* slot, bool far = false) {
@@ -103,22 +105,33 @@ struct PanelProduct {
     }
   }
 
-  // One row and kPanels panels, panel_stride apart, which begin with the same segments; slot has an entry for
-  // every column of every panel.
-  template <int kPanels>
-  static void run_one_row(const T* row, const Segments& segments, const T* panel, index_t panel_stride,
-                          T* sums, const int* slot) {
+  // A few rows and kPanels panels, panel_stride apart, which begin with the same segments. Sums of kColumns
+  // vectors: of all rows for the first panel, then for the next one.
+  template <int kFew, int kPanels>
+  static void run_together(const T* const* rows, const Segments& segments, const T* panel,
+                           index_t panel_stride, T* sums) {
     constexpr int kAll = kPanels * kColumns;
-    V sum[1][kAll];
+    const auto place = [sums](int r, int c) {
+      return sums + ((c / kColumns * kFew + r) * kColumns + c % kColumns) * V::kLanes;
+    };
+    V sum[kFew][kAll];
     RNNFAST_UNROLL
-    for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(sums + slot[c] * V::kLanes);
+    for (int r = 0; r < kFew; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kAll; ++c) sum[r][c] = V::load(place(r, c));
+    }
     for (int s = 0; s < segments.count; ++s) {
-      const T* const at[1] = {row + segments.segment[s].offset};
-      accumulate<1, kPanels, kColumns>(sum, at, panel, panel_stride, segments.segment[s].depth);
+      const T* at[kFew];
+      RNNFAST_UNROLL
+      for (int r = 0; r < kFew; ++r) at[r] = rows[r] + segments.segment[s].offset;
+      accumulate<kFew, kPanels, kColumns>(sum, at, panel, panel_stride, segments.segment[s].depth);
       panel += segments.segment[s].depth * kColumns * V::kLanes;
     }
     RNNFAST_UNROLL
-    for (int c = 0; c < kAll; ++c) sum[0][c].store(sums + slot[c] * V::kLanes);
+    for (int r = 0; r < kFew; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kAll; ++c) sum[r][c].store(place(r, c));
+    }
   }
 
  private:
@@ -149,7 +162,7 @@ template <class T>
 constexpr index_t kDenseWidth = kDenseVectors* Vec<T>::kLanes;
 template <class T>
 using DenseProduct = PanelProduct<T, kDenseVectors>;
-constexpr int kDenseSlots[] = {0, 1, 2, 3, 4, 5, 6, 7};
+constexpr int kDenseSlots[kDenseVectors] = {0, 1};
 
 template <class T>
 RNNFAST_INLINE index_t dense_size(index_t columns, index_t depth) {
@@ -179,43 +192,40 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
                                FinishTwo&& finish_two = {}, index_t begin = 0) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
-  constexpr int kTogether = DenseProduct<T>::kPanelsForOneRow;
-  static_assert(kTogether * kDenseVectors <= static_cast<int>(sizeof kDenseSlots / sizeof(int)));
   const index_t panel_size = segments.depth() * kWidth;
   const bool far = is_far<T>(columns * segments.depth(), count);
+  const index_t most = count > kFewRows ? 1 : panels_together(static_cast<int>(count), kDenseVectors);
   alignas(64) T sums[kRowBlock * kWidth];
   packed += begin / kWidth * panel_size;
   for (index_t column = begin; column < columns;) {
-    // Lines of sums: one per row, or for one row alone one per panel.
-    const bool together = count == 1;
-    const index_t left = ceil_div(columns - column, kWidth);
-    const index_t panels = !together ? 1 : left < kTogether ? left : kTogether;
-    const index_t lines = together ? panels : count;
-    for (index_t line = 0; line < lines; ++line) {
-      const T* const start = together ? starts[0] + column + line * kWidth : starts[line] + column;
+    const index_t left = ceil_div(columns - column, kWidth), panels = left < most ? left : most;
+    const auto for_each_line = [&](auto&& body) {  // of sums
+      for (index_t p = 0; p < panels; ++p) {
+        for (index_t r = 0; r < count; ++r) body(r, column + p * kWidth, sums + (p * count + r) * kWidth);
+      }
+    };
+    for_each_line([&](index_t r, index_t first, T* line) {
       for (int c = 0; c < kDenseVectors; ++c)
-        V::load(start + c * V::kLanes).store(sums + line * kWidth + c * V::kLanes);
-    }
-    if (together) {
-      call_with_rows<kTogether>(panels, [&](auto number) {
-        DenseProduct<T>::template run_one_row<decltype(number)::value>(rows[0], segments, packed, panel_size,
-                                                                       sums, kDenseSlots);
+        V::load(starts[r] + first + c * V::kLanes).store(line + c * V::kLanes);
+    });
+    if (count <= kFewRows) {
+      call_with_rows<kFewRows>(count, [&](auto few) {
+        constexpr int kFew = decltype(few)::value;
+        call_with_rows<panels_together(kFew, kDenseVectors)>(panels, [&](auto together) {
+          DenseProduct<T>::template run_together<kFew, decltype(together)::value>(rows, segments, packed,
+                                                                                  panel_size, sums);
+        });
       });
     } else if (columns - column <= V::kLanes) {
       HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
       DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far);
     }
-    for (index_t line = 0; line < lines; ++line) {
-      const index_t first = together ? column + line * kWidth : column;
-      const T* const own = sums + line * kWidth;
-      if (first + kWidth <= columns &&
-          finish_two(together ? 0 : line, first, Pair<T>::load(own, own + V::kLanes)))
-        continue;
-      for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c) {
-        finish(together ? 0 : line, first + c * V::kLanes, V::load(own + c * V::kLanes));
-      }
-    }
+    for_each_line([&](index_t r, index_t first, const T* line) {
+      if (first + kWidth <= columns && finish_two(r, first, Pair<T>::load(line, line + V::kLanes))) return;
+      for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c)
+        finish(r, first + c * V::kLanes, V::load(line + c * V::kLanes));
+    });
     column += panels * kWidth;
     packed += panels * panel_size;
   }

@@ -26,7 +26,7 @@ class RecurrentBackwardPass {
   using Block = BackwardBlock<Cell, T>;
   using Cells = CellBackward<Cell, T>;
   // Threads that share units own whole panels, and what a single row takes together.
-  static constexpr index_t kUnitGrain = DenseProduct<T>::kPanelsForOneRow * kDenseWidth<T>;
+  static constexpr index_t kUnitGrain = panels_together(1, kDenseVectors) * kDenseWidth<T>;
 
  public:
   using Arguments = api::RecurrentBackward<T>;

@@ -13,8 +13,7 @@
 
 #include "kernels/random.hpp"
 #include "kernels/recurrent_cell_forward.hpp"
-#include "kernels/recurrent_lines.hpp"
-#include "kernels/recurrent_sums.hpp"
+#include "kernels/recurrent_panels.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -27,8 +26,7 @@ class RecurrentForwardPass {
   using Lines = SumLines<Cell, T>;
   using Block = ForwardBlock<Cell, T>;
   // Threads that share units own whole cache lines of them, and what a single row takes together.
-  static constexpr index_t kPanelsTogether = 2 * Panel::kPanelsForOneRow;
-  static constexpr index_t kSumRow = PanelSums<Panel, T>::kRow;
+  static constexpr index_t kPanelsTogether = 2 * Panel::template kTogether<1>;
 
  public:
   using Arguments = api::RecurrentForward<T>;
@@ -107,6 +105,7 @@ class RecurrentForwardPass {
         cell_(call_),
         lines_(call_, buffers.lines, share.part),
         panels_(share.units(weights_.panels(), kPanelsTogether)),
+        panel_step_(call_, weights_, lines_, cell_, panels_),
         units_(state_stride<T>(dims_.widest_state())),
         block_of_part_(share.part * kRowBlock),
         with_options_(with_options(arguments)),
@@ -139,9 +138,11 @@ class RecurrentForwardPass {
     for (index_t step = steps_.begin; step < steps_.end;) {
       const index_t active = own_.below(schedule_.active(step));
       if (active == 0) return;
-      // With few samples a product over many steps reads W_ih far less often than one per step.
-      const index_t left = steps_.end - step, fitting = kRowBlock / active;
-      const bool few = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > 2);
+      // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
+      // one per step, but its sums pass through memory.
+      const index_t left = steps_.end - step, fitting = kRowBlock / active,
+                    many_inputs = active < 3 ? 24 : 96;
+      const bool few = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > many_inputs);
       const index_t together = !few || fitting < 2 ? 1 : fitting < left ? fitting : left;
       index_t first_line[kRowBlock];
       first_line[0] = -1;
@@ -212,7 +213,7 @@ class RecurrentForwardPass {
         if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape, panels_);
         run_lines(block, first_line < 0 ? 0 : first_line);
       } else if constexpr (Cell::kGatedSums == 0) {
-        run_panels(block, first_line);
+        panel_step_.run(block, first_line);
       }
       if (dims_.projection > 0) project(block);
     }
@@ -275,71 +276,6 @@ class RecurrentForwardPass {
     }
   }
 
-  void run_panels(const Block& block, index_t first_line) {
-    alignas(64) T sums[kRowBlock * kSumRow];
-    const bool with_inputs = first_line < 0;
-    const T* starts[kRowBlock];
-    // Sums of a panel, or of panels from it on: with starts, which are of every row or panel.
-    const auto product = [&](index_t panel) {
-      return PanelSums<Panel, T>{
-          {with_inputs ? block.x : nullptr, dims_.inputs, weights_.input_panel(call_.packed, panel)},
-          {block.operand, dims_.outputs(), weights_.hidden_panel(call_.packed, panel)},
-          starts,
-          with_inputs ? Weights::kWidth : lines_.run(),
-          is_far<T>(weights_.size(), block.count)};
-    };
-    const auto start = [&](index_t line, index_t panel) {
-      return with_inputs ? weights_.start_of(call_.packed, panel)
-                         : lines_.line(first_line + line) + panel * Weights::kWidth;
-    };
-    if (block.count == 1) {
-      for_each_tile<Panel::kPanelsForOneRow>(panels_.begin, panels_.end, [&](auto together, index_t panel) {
-        constexpr int kPanels = decltype(together)::value;
-        for (int p = 0; p < kPanels; ++p) starts[p] = start(0, panel + p);
-        product(panel).template form_one_row<kPanels>(sums);
-        act_on_one_row(block, panel, kPanels, sums);
-      });
-      return;
-    }
-    for (index_t panel = panels_.begin; panel < panels_.end; ++panel) {
-      for (index_t row = 0; row < block.count; ++row) starts[row] = start(row, panel);
-      product(panel).form(block.count, dims_.hidden - panel * Weights::kWidth, sums);
-      act_on_rows(block, panel, sums);
-    }
-  }
-
-  // The units of one panel, of all rows of a block. Not inlined: alone it keeps its values in registers.
-  [[gnu::noinline]] void act_on_rows(const Block& block, index_t panel, const T* sums) const {
-    const CellForward<Cell, T> cell = cell_;
-    const bool plain = cell.plain();
-    for (int u = 0; u < Panel::kUnitVectors; ++u, sums += V::kLanes) {
-      const index_t unit = panel * Weights::kWidth + u * V::kLanes;
-      if (unit >= dims_.hidden) return;
-      index_t row = 0;
-      for (; plain && row + 2 <= block.count; row += 2) {
-        const T* const own = sums + row * kSumRow;
-        cell.template act_two<1>(block, row, unit, own, own + kSumRow, Weights::kWidth);
-      }
-      for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kSumRow, Weights::kWidth);
-    }
-  }
-
-  // The units of some panels from `panel` on, of a block of one row; a row of sums for each panel.
-  [[gnu::noinline]] void act_on_one_row(const Block& block, index_t panel, int panels, const T* sums) const {
-    const CellForward<Cell, T> cell = cell_;
-    const index_t first = panel * Weights::kWidth, units = panels * Weights::kWidth;
-    const index_t left = dims_.hidden - first < units ? dims_.hidden - first : units;
-    const auto vector = [sums](index_t unit) {
-      return sums + unit / Weights::kWidth * kSumRow + unit % Weights::kWidth;
-    };
-    index_t unit = 0;
-    for (; cell.plain() && unit + V::kLanes < left; unit += 2 * V::kLanes) {
-      cell.template act_two<0>(block, 0, first + unit, vector(unit), vector(unit + V::kLanes),
-                               Weights::kWidth);
-    }
-    for (; unit < left; unit += V::kLanes) cell.act(block, 0, first + unit, vector(unit), Weights::kWidth);
-  }
-
   // The step from whole lines.
   void run_lines(const Block& block, index_t first_line) {
     lines_.add_hidden(first_line, block.count, block.operand, block.tape, false);
@@ -391,6 +327,7 @@ class RecurrentForwardPass {
   const CellForward<Cell, T> cell_;
   const Lines lines_;
   const parallel::Range panels_;
+  const PanelStep<Cell, T> panel_step_;
   const index_t units_, block_of_part_;
   const bool with_options_;
   Buffers buffers_;

@@ -38,10 +38,9 @@ struct PanelLayout {
   static constexpr int kSums = kSumsOfUnit * kUnitVectors;  // vectors of sums per row and panel
   static_assert(kGates % kGroupGates == 0);
 
-  // For one sample alone up to so many panels go together; all their groups lie side by side in memory.
-  static constexpr int kPanelsForOneRow =
-      kGated ? 1 : PanelProduct<float, kColumns>::kPanelsForOneRow / kGroups;
-  static_assert(kPanelsForOneRow > 0);
+  // Of few rows so many panels go together; all their groups lie side by side in memory.
+  template <int kFew>
+  static constexpr int kTogether = panels_together(kFew, kGroups* kColumns);
 
   // Where the products of each column are summed within a row of sums.
   struct Slots {

@@ -22,7 +22,7 @@ struct PanelSums {
     const T* panel;
   };
   Operand inputs, hidden;
-  const T* const* start;  // of every row; the sums' runs lie `run` apart
+  const T* const* start;  // of every line of sums; a start's runs lie `run` apart
   index_t run;
   bool far;  // see is_far
 
@@ -35,24 +35,35 @@ struct PanelSums {
     far ? form<kColumns, true>(count, sums) : form<kColumns, false>(count, sums);
   }
 
-  // Of one row and kPanels panels, which follow each other: a row of sums and a start for each of them.
-  template <int kPanels>
-  RNNFAST_INLINE void form_one_row(T* sums) const {
+  // Of a few rows and kPanels panels, which follow each other. Lines of sums and starts: of all rows for the
+  // first panel, then for the next one.
+  template <int kFew, int kPanels>
+  RNNFAST_INLINE void form_together(T* sums) const {
     constexpr int kOne = Panel::kGroups * kColumns, kAll = kPanels * kOne;
     constexpr const int *kIn = Panel::kInputSlots.slot, *kOut = Panel::kHiddenSlots.slot;
-    V sum[1][kAll];
+    const auto line = [](int r, int c) { return c / kOne * kFew + r; };
+    V sum[kFew][kAll];
     RNNFAST_UNROLL
-    for (int c = 0; c < kAll; ++c) sum[0][c] = V::load(start_of(c / kOne, kIn[c % kOne]));
-    if (inputs.rows != nullptr) add_one_row<kPanels>(inputs, sum);
+    for (int r = 0; r < kFew; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kAll; ++c) sum[r][c] = V::load(start_of(line(r, c), kIn[c % kOne]));
+    }
+    if (inputs.rows != nullptr) add_together<kFew, kPanels>(inputs, sum);
     RNNFAST_UNROLL
     for (int c = 0; c < kAll; ++c) {
       if (kIn[c % kOne] == kOut[c % kOne]) continue;
-      sum[0][c].store(sums + c / kOne * kRow + kIn[c % kOne] * V::kLanes);
-      sum[0][c] = V::load(start_of(c / kOne, kOut[c % kOne]));
+      RNNFAST_UNROLL
+      for (int r = 0; r < kFew; ++r) {
+        sum[r][c].store(sums + line(r, c) * kRow + kIn[c % kOne] * V::kLanes);
+        sum[r][c] = V::load(start_of(line(r, c), kOut[c % kOne]));
+      }
     }
-    add_one_row<kPanels>(hidden, sum);
+    add_together<kFew, kPanels>(hidden, sum);
     RNNFAST_UNROLL
-    for (int c = 0; c < kAll; ++c) sum[0][c].store(sums + c / kOne * kRow + kOut[c % kOne] * V::kLanes);
+    for (int r = 0; r < kFew; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kAll; ++c) sum[r][c].store(sums + line(r, c) * kRow + kOut[c % kOne] * V::kLanes);
+    }
   }
 
  private:
@@ -78,9 +89,9 @@ struct PanelSums {
     body(Constant<kGroup>{});
   }
 
-  // The place of a slot, in vectors from the beginning of a row of sums, within a start.
-  RNNFAST_INLINE const T* start_of(index_t row, int slot) const {
-    return start[row] + slot / Panel::kUnitVectors * run + slot % Panel::kUnitVectors * V::kLanes;
+  // The place of a slot, in vectors from the beginning of a line of sums, within its start.
+  RNNFAST_INLINE const T* start_of(index_t line, int slot) const {
+    return start[line] + slot / Panel::kUnitVectors * run + slot % Panel::kUnitVectors * V::kLanes;
   }
 
   template <int kTileRows, int kGroup, int kUsed, bool kFetches>
@@ -111,12 +122,14 @@ struct PanelSums {
     }
   }
 
-  template <int kPanels>
-  static RNNFAST_INLINE void add_one_row(const Operand& operand,
-                                         V (&sum)[1][kPanels * Panel::kGroups * kColumns]) {
-    const T* const at[1] = {operand.rows[0]};
-    accumulate<1, kPanels * Panel::kGroups, kColumns>(sum, at, operand.panel,
-                                                      operand.depth * kColumns * V::kLanes, operand.depth);
+  template <int kFew, int kPanels>
+  static RNNFAST_INLINE void add_together(const Operand& operand,
+                                          V (&sum)[kFew][kPanels * Panel::kGroups * kColumns]) {
+    const T* at[kFew];
+    RNNFAST_UNROLL
+    for (int r = 0; r < kFew; ++r) at[r] = operand.rows[r];
+    accumulate<kFew, kPanels * Panel::kGroups, kColumns>(sum, at, operand.panel,
+                                                         operand.depth * kColumns * V::kLanes, operand.depth);
   }
 
   template <int kTileRows, int kGroup, int kUsed, bool kFetches>

@@ -105,8 +105,8 @@ template <class T, std::size_t kAxes>
 py::object new_array(const std::array<index_t, kAxes>& shape) {
   return new_array<T>(shape.data(), static_cast<int>(kAxes));
 }
-// The same with these strides, in bytes, beginning at a cache line, which NumPy does not promise: no vector of
-// it straddles two.
+// The same with these strides, in bytes, and beginning at a cache line, which NumPy does not promise: then no
+// vector straddles two.
 template <class T>
 py::array new_array_at_cache_line(const std::vector<index_t>& shape, const std::vector<index_t>& strides) {
   constexpr index_t kLine = 64, kSize = sizeof(T);
