@@ -17,7 +17,17 @@ from test_recurrent_forward import FUSED, PART_SIZES, PARTS, SIZES, THREADED_SIZ
 
 
 @pytest.mark.parametrize(
-    "sizes", [(2, 3, 2, 3), (4, 5, 1, 1), (5, 3, 7, 17), (3, 4, 40, 33), (17, 3, 5, 20)], ids=str
+    "sizes",
+    [
+        (2, 3, 2, 3),
+        (4, 5, 1, 1),
+        (5, 3, 7, 17),
+        (3, 4, 40, 33),
+        (17, 3, 5, 20),
+        (2, 4, 30, 9),
+        (3, 3, 100, 5),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])

@@ -24,6 +24,8 @@ SIZES = [
     (65, 3, 5, 20),
     (1, 2, 7, 513),
     (9, 2, 130, 129),
+    (2, 5, 40, 17),
+    (3, 4, 100, 20),
 ]
 
 
@@ -132,7 +134,14 @@ def test_part_of_a_batch_has_the_bits_of_its_rows(
 
 
 # Enough work for several threads, in rows and in hidden units.
-THREADED_SIZES = [(40, 20, 16, 48), (1, 12, 64, 512), (3, 10, 33, 257), (13, 30, 1, 96)]
+THREADED_SIZES = [
+    (40, 20, 16, 48),
+    (1, 12, 64, 512),
+    (2, 10, 33, 257),
+    (3, 10, 33, 257),
+    (3, 10, 130, 257),
+    (13, 30, 1, 96),
+]
 
 
 @pytest.mark.parametrize("sizes", THREADED_SIZES, ids=str)

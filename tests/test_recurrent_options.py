@@ -150,21 +150,42 @@ def rows_of(problem: Problem, row: slice) -> dict[str, Any]:
 
 
 @each_option
-def test_a_batch_of_one_has_the_bits_of_its_row(
+def test_part_of_a_batch_has_the_bits_of_its_rows(
     name: str, options: dict[str, Any], variant: str, dtype: type
 ) -> None:
-    """Zoneout aside, whose masks depend on a sample's number by intent: there row 0 is compared."""
+    """Zoneout's masks depend on a sample's number by intent: there the first rows are compared."""
     problem = make_problem(name, 64, 4, 5, 21, dtype, **options)
     y, final, tape = problem.forward()
     whole = problem.backward(tape)
-    for n in (0,) if "zoneout" in problem.options else (0, 1, 2, 31, 63):
-        row = slice(n, n + 1)
+    parts = ((0, 1), (5, 2), (30, 3), (41, 4), (63, 1))
+    for first, count in ((0, 1), (0, 2), (0, 3)) if "zoneout" in problem.options else parts:
+        row = slice(first, first + count)
         row_y, row_final, tape = problem.forward(**rows_of(problem, row))
-        assert same_bits(row_y, y[row]), f"row {n}"
+        assert same_bits(row_y, y[row]), row
         assert all(same_bits(a, b[row]) for a, b in zip(row_final, final, strict=True))
         dstate = tuple(part[row] for part in problem.dstate)
         gradients = ops.recurrent_backward(problem.packed, tape, problem.dy[row], dstate, bound=problem.bound)
-        assert same_bits(gradients.dx, whole.dx[row]), f"row {n}"
+        assert same_bits(gradients.dx, whole.dx[row]), row
+        assert all(same_bits(a, b[row]) for a, b in zip(gradients.dstate, whole.dstate, strict=True))
+
+
+@pytest.mark.parametrize("inputs", [5, 30, 100])
+def test_a_batch_that_thins_out_has_the_bits_of_its_rows(
+    cell: str, inputs: int, variant: str, dtype: type
+) -> None:
+    """Six samples run, then five, four, three, two, one: all that few rows do in one call."""
+    problem = make_problem(cell, 6, 7, inputs, 33, dtype)
+    problem.options["lengths"] = np.array([7, 6, 5, 4, 2, 1])
+    y, final, tape = problem.forward()
+    whole = problem.backward(tape)
+    for n in range(6):
+        row = slice(n, n + 1)
+        row_y, row_final, tape = problem.forward(**rows_of(problem, row))
+        assert same_bits(row_y, y[row]), n
+        assert all(same_bits(a, b[row]) for a, b in zip(row_final, final, strict=True))
+        dstate = tuple(part[row] for part in problem.dstate)
+        gradients = ops.recurrent_backward(problem.packed, tape, problem.dy[row], dstate)
+        assert same_bits(gradients.dx, whole.dx[row]), n
         assert all(same_bits(a, b[row]) for a, b in zip(gradients.dstate, whole.dstate, strict=True))
 
 

@@ -47,10 +47,19 @@ def test_new_arrays_begin_at_a_cache_line() -> None:
 
 def test_packed_weights_begin_at_a_cache_line() -> None:
     for dtype in (np.float32, np.float64):
-        for size in (3, 8, 40):  # of malloc's heap and, the largest, of pages of their own
-            weights = ops.Conv1dWeights(np.zeros((size, size, 41), dtype))
-            for for_backward in (False, True):
-                assert weights.packed(for_backward).ctypes.data % 64 == 0
+        for size in (3, 8, 60):  # of malloc's heap and, the largest, of pages of their own
+            conv = ops.Conv1dWeights(np.zeros((size, size, 41), dtype))
+            gates, skip = np.zeros((2 * size, size, 2), dtype), np.zeros((size, size), dtype)
+            bias = np.zeros(size, dtype)
+            wavenet = ops.WaveNetWeights(
+                [(gates, np.zeros(2 * size, dtype), None, None, None, skip, bias)], [1]
+            )
+            recurrent = ops.RecurrentWeights(
+                "rnn_tanh", np.zeros((41, size), dtype), np.zeros((41, 41), dtype)
+            )
+            for weights in (conv, wavenet, recurrent):
+                for for_backward in (False, True):
+                    assert weights.packed(for_backward).ctypes.data % 64 == 0
 
 
 def test_open_tapes_of_a_layer_have_memory_of_their_own() -> None:

@@ -105,7 +105,7 @@ struct PanelProduct {
     }
   }
 
-  // A few rows and kPanels panels, panel_stride apart, which begin with the same segments. Sums of kColumns
+  // A few rows and kPanels panels, panel_stride apart, whose depth is that of the segments. Sums of kColumns
   // vectors: of all rows for the first panel, then for the next one.
   template <int kFew, int kPanels>
   static void run_together(const T* const* rows, const Segments& segments, const T* panel,
@@ -182,7 +182,7 @@ struct OneByOne {
   }
 };
 
-// finish(row, column, vector) for every vector of row x W, over `count` <= kRowBlock rows. Row r's sums start
+// finish(row, column, vector) for every vector of row x W, over 1 to kRowBlock rows. Row r's sums start
 // from starts[r], which holds whole panels of columns. Both vectors of a whole panel are offered to
 // finish_two(row, column, pair) first, which may decline by false. Columns from `begin`, where a panel
 // begins.
@@ -194,6 +194,7 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   constexpr index_t kWidth = kDenseWidth<T>;
   const index_t panel_size = segments.depth() * kWidth;
   const bool far = is_far<T>(columns * segments.depth(), count);
+  static_assert(kFewRows * panels_together(1, kDenseVectors) <= kRowBlock);
   const index_t most = count > kFewRows ? 1 : panels_together(static_cast<int>(count), kDenseVectors);
   alignas(64) T sums[kRowBlock * kWidth];
   packed += begin / kWidth * panel_size;

@@ -26,7 +26,7 @@ class RecurrentForwardPass {
   using Lines = SumLines<Cell, T>;
   using Block = ForwardBlock<Cell, T>;
   // Threads that share units own whole cache lines of them, and what a single row takes together.
-  static constexpr index_t kPanelsTogether = 2 * Panel::template kTogether<1>;
+  static constexpr index_t kPanelsTogether = 2 * Panel::together(1);
 
  public:
   using Arguments = api::RecurrentForward<T>;
@@ -139,11 +139,10 @@ class RecurrentForwardPass {
       const index_t active = own_.below(schedule_.active(step));
       if (active == 0) return;
       // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
-      // one per step, but its sums pass through memory.
-      const index_t left = steps_.end - step, fitting = kRowBlock / active,
-                    many_inputs = active < 3 ? 24 : 96;
-      const bool few = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > many_inputs);
-      const index_t together = !few || fitting < 2 ? 1 : fitting < left ? fitting : left;
+      // one per step, but its sums pass through memory (bounds: csrc/README.md).
+      const index_t left = steps_.end - step, fitting = kRowBlock / active, bound = active < 3 ? 24 : 96;
+      const bool beforehand = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > bound);
+      const index_t together = !beforehand || fitting < 2 ? 1 : fitting < left ? fitting : left;
       index_t first_line[kRowBlock];
       first_line[0] = -1;
       if (together > 1) input_lines(step, together, first_line);

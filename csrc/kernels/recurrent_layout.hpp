@@ -39,8 +39,7 @@ struct PanelLayout {
   static_assert(kGates % kGroupGates == 0);
 
   // Of few rows so many panels go together; all their groups lie side by side in memory.
-  template <int kFew>
-  static constexpr int kTogether = panels_together(kFew, kGroups* kColumns);
+  static constexpr int together(int rows) { return panels_together(rows, kGroups * kColumns); }
 
   // Where the products of each column are summed within a row of sums.
   struct Slots {

@@ -1,5 +1,5 @@
-// A step of plain rows, forward: the sums of a panel are formed for all rows of a block, and the cell acts on
-// them while they lie in L1. Few rows take several panels together (kFewRows).
+// A step whose rows need no whole lines of sums, forward: the sums of a panel are formed for all rows of a
+// block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows).
 #pragma once
 
 #include "kernels/recurrent_cell_forward.hpp"
@@ -61,7 +61,7 @@ class PanelStep {
 
   template <int kFew>
   [[gnu::noinline]] void run_few_rows(const Block& block, index_t first_line) const {
-    constexpr int kMost = Panel::template kTogether<kFew>;
+    constexpr int kMost = Panel::together(kFew);
     alignas(64) T sums[kMost * kFew * kSumRow];
     const T* starts[kMost * kFew];
     for_each_tile<kMost>(panels_.begin, panels_.end, [&](auto together, index_t panel) {
@@ -69,8 +69,11 @@ class PanelStep {
       for (int line = 0; line < kPanels * kFew; ++line)
         starts[line] = start(first_line, line % kFew, panel + line / kFew);
       panel_sums(block, first_line, panel, starts).template form_together<kFew, kPanels>(sums);
-      if (kFew == 1) return act_on_one_row(block, panel, kPanels, sums);
-      for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, sums + p * kFew * kSumRow);
+      if constexpr (kFew == 1) {
+        act_on_one_row(block, panel, kPanels, sums);
+      } else {
+        for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, sums + p * kFew * kSumRow);
+      }
     });
   }
 

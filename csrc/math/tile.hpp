@@ -33,7 +33,7 @@ RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T
   for (int p = 0; p < kPanels; ++p) column[p] = panel + p * panel_stride;
   for (index_t k = 0; k < depth; ++k) {
     // All weights first and one row at a time: sums, weights and one value are all the registers that this
-    // takes.
+    // takes. Tiles of few rows have one weight or two too many (3 x 4 on AVX2): those are operands in memory.
     V weight[kPanels * kColumns];
     RNNFAST_UNROLL
     for (int p = 0; p < kPanels; ++p) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "python/array.hpp"
@@ -108,13 +109,14 @@ py::object new_array(const std::array<index_t, kAxes>& shape) {
 // The same with these strides, in bytes, and beginning at a cache line, which NumPy does not promise: then no
 // vector straddles two.
 template <class T>
-py::array new_array_at_cache_line(const std::vector<index_t>& shape, const std::vector<index_t>& strides) {
+py::array new_array_at_cache_line(std::vector<index_t> shape, std::vector<index_t> strides) {
   constexpr index_t kLine = 64, kSize = sizeof(T);
   index_t size = 1;
   for (const index_t axis : shape) size *= axis;
   const py::object memory = new_array<T>(std::array<index_t, 1>{size + kLine / kSize});
   const index_t at = round_up(reinterpret_cast<index_t>(data_of<T>(memory.ptr())), kLine);
-  return py::array(py::dtype::of<T>(), shape, strides, reinterpret_cast<const void*>(at), memory);
+  return py::array(py::dtype::of<T>(), std::move(shape), std::move(strides),
+                   reinterpret_cast<const void*>(at), memory);
 }
 // Flat, for packed weights: of weights that begin 16 bytes behind a line every second AVX2 load takes two.
 template <class T>

@@ -149,9 +149,13 @@ void recurrent_cases(const api::CellFacts& cell, const api::RecurrentKernels<T>&
   for (const bool reverse : {false, true}) {
     for (const api::RecurrentDims& dims : {api::RecurrentDims{1, 9, 5, 70, 0, kNone, false, 9},
                                            api::RecurrentDims{67, 3, 1, 33, 0, kNone, false, 3},
-                                           api::RecurrentDims{13, 4, 37, 97, 0, kNone, false, 4}}) {
+                                           api::RecurrentDims{13, 4, 37, 97, 0, kNone, false, 4},
+                                           api::RecurrentDims{2, 7, 30, 70, 0, kNone, false, 7},
+                                           api::RecurrentDims{3, 5, 100, 33, 0, kNone, false, 5}}) {
       recurrent<T>(cell, kernels, {dims, reverse, false, false, false, "plain"});
     }
+    recurrent<T>(cell, kernels,
+                 {{7, 9, 100, 37, 0, kNone, false, 9}, reverse, true, false, false, "thinning out"});
     const api::RecurrentDims options{19, 5, 3, 21, 0, kNone, true, 2};
     recurrent<T>(cell, kernels, {options, reverse, true, true, true, "options"});
     if (cell.split_norm)
