@@ -6,6 +6,8 @@
 // happens to finished sums (a cell, a store) is the caller's, who finds them in L1.
 #pragma once
 
+#include <type_traits>
+
 #include "base/arena.hpp"
 #include "base/denormals.hpp"
 #include "base/parallel.hpp"
@@ -24,10 +26,11 @@ constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 K
 // L2.
 constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
-// Whether packed weights are more than the caches of one core hold and rows enough to fetch them ahead: each
-// tile of rows then fetches its share of what the next panel or block will be. Else the first tile waits for
-// all of it. With few rows there is no time to fetch anything in.
-constexpr index_t kFarBytes = 4 << 20, kFarRows = 32;
+// Whether packed weights are more than the caches near a core hold and rows enough to fetch them ahead. With
+// fewer rows there is no time to fetch anything in. AVX-512 tiles fetch their own panel into L1
+// (kFetchedAhead); else each tile of rows fetches its share of what the next panel or block will be into L2,
+// or the first tile would wait for all of it.
+constexpr index_t kFarBytes = kFetchedAhead > 0 ? 1 << 20 : 4 << 20, kFarRows = kFetchedAhead > 0 ? 4 : 32;
 template <class T>
 RNNFAST_INLINE bool is_far(index_t weights, index_t rows) {
   return rows >= kFarRows && weights * static_cast<index_t>(sizeof(T)) >= kFarBytes;
@@ -93,12 +96,17 @@ struct PanelProduct {
         const index_t size = block * kVectors * V::kLanes;
         for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
           constexpr int kTileRows = decltype(tile_rows)::value;
-          if (far) {
+          const auto run_tile = [&](auto fetches) {
+            tile<kTileRows, decltype(fetches)::value>(rows + first, segment.offset + k, panel, block,
+                                                      {sums.data + first * sums.stride, sums.stride}, slot);
+          };
+          if constexpr (kFetchedAhead > 0 && kTileRows >= kFarRows) {
+            if (far) return run_tile(std::true_type{});
+          } else if (kFetchedAhead == 0 && far) {
             const T* const next = panel + size + size * first / count;
             fetch_ahead(next, next + size * kTileRows / count);
           }
-          tile<kTileRows>(rows + first, segment.offset + k, panel, block,
-                          {sums.data + first * sums.stride, sums.stride}, slot);
+          run_tile(std::false_type{});
         });
         panel += size;
       }
@@ -135,7 +143,7 @@ struct PanelProduct {
   }
 
  private:
-  template <int kTileRows>
+  template <int kTileRows, bool kFetches>
   static void tile(const T* const* rows, index_t offset, const T* panel, index_t depth, SumRows<T> sums,
                    const int* slot) {
     V sum[kTileRows][kColumns];
@@ -147,7 +155,7 @@ struct PanelProduct {
       for (int c = 0; c < kColumns; ++c)
         sum[r][c] = V::load(sums.data + r * sums.stride + slot[c] * V::kLanes);
     }
-    accumulate<kTileRows, 1, kColumns, kVectors>(sum, at, panel, 0, depth);
+    accumulate<kTileRows, 1, kColumns, kVectors, kFetches>(sum, at, panel, 0, depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL

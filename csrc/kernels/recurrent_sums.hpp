@@ -73,7 +73,8 @@ struct PanelSums {
     for (int group = 0; group < Panel::kGroups; ++group) {
       for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
         constexpr int kTileRows = decltype(tile_rows)::value;
-        constexpr bool kFetches = kFar && kTileRows + 1 >= kRows;  // of 32 rows or more most have that many
+        // Of 32 rows or more most tiles have all rows or one less.
+        constexpr bool kFetches = kFar && kTileRows >= (kFetchedAhead > 0 ? kFarRows : kRows - 1);
         with_group<0>(group, [&](auto own) {
           tile<kTileRows, decltype(own)::value, kUsed, kFetches>(first, count, sums + first * kRow);
         });
@@ -140,8 +141,8 @@ struct PanelSums {
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) at[r] = operand.rows[first + r];
     const T* panel = operand.panel + kGroup * operand.depth * kRun;
-    if constexpr (!kFetches) {
-      accumulate<kTileRows, 1, kUsed, kColumns>(sum, at, panel, 0, operand.depth);
+    if constexpr (!kFetches || kFetchedAhead > 0) {
+      accumulate<kTileRows, 1, kUsed, kColumns, kFetches>(sum, at, panel, 0, operand.depth);
     } else {
       // In pieces, between which the next group's panel is fetched, which lies behind this one.
       const index_t share = kPiece * kTileRows * kRun / count;

@@ -22,9 +22,13 @@ constexpr int kTileSums = 24;
 constexpr int kTileSums = 8;
 #endif
 
+// How far ahead a tile fetches its panel into L1, in bytes, where it is told to (is_far in
+// kernels/product.hpp); 0: never. With AVX-512 a k takes up to four cache lines every twelve cycles.
+constexpr int kFetchedAhead = kVectorBytes == 64 ? 4096 : 0;
+
 // `kPanels` panels lie panel_stride apart; panel p feeds columns p * kColumns onwards. Of a panel that is not
 // full the first columns alone may be used: kVectors is what one k holds of it.
-template <int kRows, int kPanels, int kColumns, int kVectors = kColumns, class T>
+template <int kRows, int kPanels, int kColumns, int kVectors = kColumns, bool kFetches = false, class T>
 RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T* const (&rows)[kRows],
                                const T* panel, index_t panel_stride, index_t depth) {
   using V = Vec<T>;
@@ -38,7 +42,11 @@ RNNFAST_INLINE void accumulate(Vec<T> (&sum)[kRows][kPanels * kColumns], const T
     RNNFAST_UNROLL
     for (int p = 0; p < kPanels; ++p) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kColumns; ++c) weight[p * kColumns + c] = V::load(column[p] + c * V::kLanes);
+      for (int c = 0; c < kColumns; ++c) {
+        weight[p * kColumns + c] = V::load(column[p] + c * V::kLanes);
+        if constexpr (kFetches)
+          __builtin_prefetch(column[p] + c * V::kLanes + kFetchedAhead / sizeof(T), 0, 3);
+      }
       column[p] += kVectors * V::kLanes;
     }
     RNNFAST_UNROLL
