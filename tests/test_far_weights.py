@@ -24,12 +24,14 @@ LARGE = [
     ("gru", np.float64, 430),
     ("rnn_tanh", np.float64, 740),
 ]
-BATCH, STEPS, INPUTS = 41, 2, 70
+STEPS, INPUTS = 2, 70
 
 
+# Of 7 rows LSTM's AVX-512 tiles have 4 and 3, of which one fetches; AVX2 wants 32 rows.
+@pytest.mark.parametrize("batch", [4, 7, 41])
 @pytest.mark.parametrize(("name", "kind", "hidden"), LARGE)
-def test_a_row_of_a_large_batch_has_the_bits_of_the_row_alone(
-    name: str, kind: type, hidden: int, variant: str
+def test_a_row_of_a_batch_has_the_bits_of_the_row_alone(
+    name: str, kind: type, hidden: int, batch: int, variant: str
 ) -> None:
     rnnfast.set_num_threads(1)  # which has all rows: shared, they would be too few to fetch anything ahead
     random = np.random.default_rng(3)
@@ -46,7 +48,7 @@ def test_a_row_of_a_large_batch_has_the_bits_of_the_row_alone(
         bias_hh=array(gates * hidden),
     )
     assert weights.weight_hh.nbytes > 4 << 20
-    x, dy = array(BATCH, STEPS, INPUTS), array(BATCH, STEPS, hidden)
+    x, dy = array(batch, STEPS, INPUTS), array(batch, STEPS, hidden)
 
     def run(rows: slice) -> tuple[Array, Array]:
         y, _, tape = ops.recurrent_forward(weights, x[rows], training=True)
@@ -54,6 +56,6 @@ def test_a_row_of_a_large_batch_has_the_bits_of_the_row_alone(
         return y, ops.recurrent_backward(weights, tape, dy[rows]).dx
 
     y, dx = run(slice(None))
-    for row in (0, 17, BATCH - 1):
+    for row in (0, batch // 2, batch - 1):
         for whole, alone in zip((y, dx), run(slice(row, row + 1)), strict=True):
             np.testing.assert_array_equal(whole[row : row + 1], alone)

@@ -1,10 +1,9 @@
-"""The suite proven: with any one fault in a gradient of any cell, in the scan or its products, or in a layer
-without recurrence, the gradient check fails.
+"""The suite proven: with any one fault in a gradient of any cell, or one of those listed below of the scan,
+its products and the layers without recurrence, the gradient check fails.
 
-Every assignment of every function called `…gradient` in csrc/cells is negated and
-dropped in turn, and every operator in it is exchanged. Each fault is compiled into the scalar variant of a
-copy of the core, a few seconds each: run this file with ``pytest -m mutation``. The other faults are
-listed one by one.
+Every assignment of every function called `…gradient` in csrc/cells is negated and dropped in turn, and every
+operator in it is exchanged. Each fault is compiled into the scalar variant of a copy of the core, a few
+seconds each: run this file with ``pytest -m mutation``.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +167,7 @@ class Build:
         self.flags = ["-std=c++20", "-O0", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"]
         self.flags += [f"-I{include}" for include in includes]
         self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
+        self.stale: set[str] = set()  # parts whose object has a fault that their source has no longer
         self.objects = [self.compile_variant(name, part) for name in VARIANTS for part in PARTS]
         for path in sorted(self.source.rglob("*.cpp")):
             if path.parent.name not in ("cpu", "cuda"):
@@ -181,6 +182,25 @@ class Build:
     def compile_variant(self, name: str, part: str) -> Path:
         flags = [f"-DRNNFAST_ISA_{name}", *VARIANTS[name]]
         return self.compile(self.source / "cpu" / f"{part}.cpp", f"{part}_{name}", flags)
+
+    @contextmanager
+    def with_text(self, file: str, text: str, part: str) -> Iterator[None]:
+        """That text in the place of a source file, compiled into that part and no other."""
+        path = self.source / file
+        self.stale.discard(part)
+        self.clean()
+        try:
+            path.write_text(text)
+            self.compile_variant("SCALAR", part)
+            yield
+        finally:
+            self.stale.add(part)
+            path.write_text((ROOT / "csrc" / file).read_text())
+
+    def clean(self) -> None:
+        """Compile again what has a fault and should not."""
+        while self.stale:
+            self.compile_variant("SCALAR", self.stale.pop())
 
     def gradient_check(self, tests: str = CELL_TESTS) -> subprocess.CompletedProcess[str]:
         """The gradient checks of some test files on the scalar variant of this build."""
@@ -218,42 +238,37 @@ def test_every_cell_has_faults() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
 def test_a_fault_is_noticed(build: Build, fault: Fault) -> None:
-    for path, source in SOURCES.items():
-        changed = source[: fault.begin] + fault.text + source[fault.end :]
-        (build.source / "cells" / path.name).write_text(changed if path.name == fault.file else source)
-    build.compile_variant("SCALAR", "variant")
-    done = build.gradient_check()
+    source = SOURCES[CELLS / fault.file]
+    check_is_noticed(
+        build, f"cells/{fault.file}", source[: fault.begin] + fault.text + source[fault.end :], "variant"
+    )
+
+
+def check_is_noticed(build: Build, file: str, text: str, part: str, tests: str = CELL_TESTS) -> None:
+    with build.with_text(file, text, part):
+        done = build.gradient_check(tests)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError" in done.stdout
 
 
-def check_is_noticed(build: Build, fault: tuple[str, str, str], part: str, tests: str) -> None:
+def faulty(fault: tuple[str, str, str]) -> tuple[str, str]:
+    """File and text of a listed fault."""
     file, old, new = fault
-    path = build.source / "kernels" / file
-    source = path.read_text()
+    source = (ROOT / "csrc" / "kernels" / file).read_text()
     assert source.count(old) == 1
-    path.write_text(source.replace(old, new))
-    build.compile_variant("SCALAR", part)
-    done = build.gradient_check(tests)
-    path.write_text(source)
-    # Templates that both files of a variant have are linked once: a fault left in one would be in the other.
-    build.compile_variant("SCALAR", part)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "AssertionError" in done.stdout
+    return f"kernels/{file}", source.replace(old, new)
 
 
 @pytest.mark.parametrize("fault", SCAN_FAULTS, ids=str)
 def test_a_fault_of_the_scan_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
-    check_is_noticed(build, fault, "variant", CELL_TESTS)
+    check_is_noticed(build, *faulty(fault), "variant")
 
 
 @pytest.mark.parametrize("fault", LAYER_FAULTS, ids=str)
 def test_a_fault_of_a_layer_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
-    check_is_noticed(build, fault, "sequence_layers", LAYER_TESTS)
+    check_is_noticed(build, *faulty(fault), "sequence_layers", LAYER_TESTS)
 
 
 def test_no_fault_is_left_behind(build: Build) -> None:
-    for path, source in SOURCES.items():
-        (build.source / "cells" / path.name).write_text(source)
-    build.compile_variant("SCALAR", "variant")
+    build.clean()
     check_is_clean(build)

@@ -26,11 +26,13 @@ constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 K
 // L2.
 constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
-// Whether packed weights are more than the caches near a core hold and rows enough to fetch them ahead. With
-// fewer rows there is no time to fetch anything in. AVX-512 tiles fetch their own panel into L1
-// (kFetchedAhead); else each tile of rows fetches its share of what the next panel or block will be into L2,
-// or the first tile would wait for all of it.
+// Whether packed weights are so many, and rows enough, that they are fetched ahead, in one of two ways:
+//   AVX-512 (kFetchedAhead): a tile fetches its own panel into L1. From half of an L2 of 2 MB on, through
+//   which rows and tape pass as well. Fewer rows read a panel as fast as L2 gives it, and gain nothing
+//   else: a tile fetches its share of the next panel or block into L2, or the first tile would wait for all
+//   of it. More weights than the caches of a core hold; with few rows there is no time to fetch anything in
 constexpr index_t kFarBytes = kFetchedAhead > 0 ? 1 << 20 : 4 << 20, kFarRows = kFetchedAhead > 0 ? 4 : 32;
+constexpr int kFetchingRows = 4;  // fewest of an AVX-512 tile
 template <class T>
 RNNFAST_INLINE bool is_far(index_t weights, index_t rows) {
   return rows >= kFarRows && weights * static_cast<index_t>(sizeof(T)) >= kFarBytes;
@@ -100,7 +102,7 @@ struct PanelProduct {
             tile<kTileRows, decltype(fetches)::value>(rows + first, segment.offset + k, panel, block,
                                                       {sums.data + first * sums.stride, sums.stride}, slot);
           };
-          if constexpr (kFetchedAhead > 0 && kTileRows >= kFarRows) {
+          if constexpr (kFetchedAhead > 0 && kTileRows >= kFetchingRows) {
             if (far) return run_tile(std::true_type{});
           } else if (kFetchedAhead == 0 && far) {
             const T* const next = panel + size + size * first / count;

@@ -27,6 +27,8 @@ class RecurrentForwardPass {
   using Block = ForwardBlock<Cell, T>;
   // Threads that share units own whole cache lines of them, and what a single row takes together.
   static constexpr index_t kPanelsTogether = 2 * Panel::together(1);
+  // Up to so many inputs their product is made with the step, of one or two rows and of up to two tiles.
+  static constexpr index_t kInputsOfTwoRows = 24, kInputsOfFewRows = 96;
 
  public:
   using Arguments = api::RecurrentForward<T>;
@@ -140,7 +142,8 @@ class RecurrentForwardPass {
       if (active == 0) return;
       // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
       // one per step, but its sums pass through memory (bounds: csrc/README.md).
-      const index_t left = steps_.end - step, fitting = kRowBlock / active, bound = active < 3 ? 24 : 96;
+      const index_t left = steps_.end - step, fitting = kRowBlock / active;
+      const index_t bound = active < 3 ? kInputsOfTwoRows : kInputsOfFewRows;
       const bool beforehand = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > bound);
       const index_t together = !beforehand || fitting < 2 ? 1 : fitting < left ? fitting : left;
       index_t first_line[kRowBlock];

@@ -73,8 +73,8 @@ struct PanelSums {
     for (int group = 0; group < Panel::kGroups; ++group) {
       for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
         constexpr int kTileRows = decltype(tile_rows)::value;
-        // Of 32 rows or more most tiles have all rows or one less.
-        constexpr bool kFetches = kFar && kTileRows >= (kFetchedAhead > 0 ? kFarRows : kRows - 1);
+        // Where shares of the next panel are fetched, most tiles have all rows or one less: others need not.
+        constexpr bool kFetches = kFar && kTileRows >= (kFetchedAhead > 0 ? kFetchingRows : kRows - 1);
         with_group<0>(group, [&](auto own) {
           tile<kTileRows, decltype(own)::value, kUsed, kFetches>(first, count, sums + first * kRow);
         });

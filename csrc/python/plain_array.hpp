@@ -106,8 +106,7 @@ template <class T, std::size_t kAxes>
 py::object new_array(const std::array<index_t, kAxes>& shape) {
   return new_array<T>(shape.data(), static_cast<int>(kAxes));
 }
-// The same with these strides, in bytes, and beginning at a cache line, which NumPy does not promise: then no
-// vector straddles two.
+// The same with these strides, in bytes, and beginning at a cache line, which NumPy does not promise.
 template <class T>
 py::array new_array_at_cache_line(std::vector<index_t> shape, std::vector<index_t> strides) {
   constexpr index_t kLine = 64, kSize = sizeof(T);
