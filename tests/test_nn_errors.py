@@ -79,7 +79,7 @@ def test_forward_names_what_is_wrong_with_the_state() -> None:
 def test_time_major_by_mistake() -> None:
     """50 steps of 32 samples, but the layer reads 32 samples... the state of the batch gives it away."""
     state = layer().init_state(32)
-    with pytest.raises(ValueError, match=r"time-major; pass batch_first=False"):
+    with pytest.raises(ValueError, match=r"its N is the T of x; pass the batch_first that x has"):
         layer()(X.transpose(1, 0, 2), state)
     _, _, tape = layer().forward(X)
     module = layer()
@@ -127,6 +127,8 @@ def test_step_names_what_is_wrong() -> None:
         ({"dropout": True, "num_layers": 2}, TypeError, "dropout must be a float, got True"),
         ({"dropout": 0.5}, ValueError, "dropout must be 0 with num_layers=1, .*got 0.5"),
         ({"dtype": np.float16}, TypeError, "dtype must be float32 or float64, got float16"),
+        ({"dtype": None}, TypeError, "dtype must be float32 or float64, got None"),
+        ({"dtype": "foo"}, TypeError, "dtype must be float32 or float64, got foo"),
         ({"seed": -1}, ValueError, r"seed must be in \[0, 2\*\*64\), got -1"),
         ({"seed": 0.5}, TypeError, r"seed must be an int or None, got 0.5"),
     ],

@@ -400,7 +400,8 @@ def test_a_gradient_whose_square_overflows_is_refused(clip_norm, factor):
     model = linear(np.float32)
     before = parameters(model)
     text = (
-        r"the gradient is too large for a step .*gradient norm \d.*e\+2\d .*"
+        r"the gradient times the learning rate \S+ is too large for a step .*"
+        r"gradient norm \d.*e\+2\d \(of the step before: none\), .*"
         r"the largest value, .*e\+\d\d, in (weight|bias)"
     )
     with pytest.raises(train.NonFiniteError, match=text):

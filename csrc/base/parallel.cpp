@@ -201,7 +201,8 @@ int thread_count() {
 }
 
 void set_thread_count(int count) {
-  state().threads.store(std::max(1, count), std::memory_order_relaxed);
+  const int threads = std::max(1, count);
+  if (state().threads.exchange(threads, std::memory_order_relaxed) == threads) return;
   crowded.store(0, std::memory_order_relaxed);  // another number of threads, another chance
 }
 

@@ -53,7 +53,7 @@ def check_array(
     if value.dtype != dtype:
         raise TypeError(
             f"{operation}: {argument} must have dtype {np.dtype(dtype)}, got {value.dtype}; "
-            f"pass {argument}.astype(np.{np.dtype(dtype)}) or make the module with another dtype"
+            f"convert it with .astype(np.{np.dtype(dtype)}) or make the module with another dtype"
         )
     shape = value.shape
     open_front = bool(axes) and axes[0] == "..."
@@ -122,10 +122,15 @@ def check_floating(operation: str, argument: str, value: Any) -> Array:
 
 def check_dtype(operation: str, dtype: Any) -> np.dtype[Any]:
     """Return float32 or float64 as a dtype, else raise TypeError."""
-    found: np.dtype[Any] = np.dtype(dtype)
-    if found not in (np.float32, np.float64):
-        raise TypeError(f"{operation}: dtype must be float32 or float64, got {found}")
-    return found
+    got = dtype
+    try:
+        if dtype is not None:  # which NumPy takes for float64
+            got = np.dtype(dtype)
+    except TypeError:
+        pass
+    if not isinstance(got, np.dtype) or got not in (np.float32, np.float64):
+        raise TypeError(f"{operation}: dtype must be float32 or float64, got {got}")
+    return got
 
 
 def _tuple(names: Sequence[str]) -> str:

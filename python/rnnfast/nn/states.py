@@ -83,7 +83,7 @@ class StateLayout:
                 dtype=self.dtype,
                 axes=("layers*directions", "N", "proj_size" if size < self.sizes[-1] else "hidden_size"),
                 sizes=(self.count, batch, size),
-                hint=_time_major_hint if np.shape(part)[1:2] == (steps,) != (batch,) else None,
+                hint=_swapped_axes_hint if np.shape(part)[1:2] == (steps,) != (batch,) else None,
             )
         return [tuple(None if part is None else part[k] for part in parts) for k in range(self.count)]
 
@@ -288,5 +288,5 @@ def zero_padding(x: Array, lengths: Array | None) -> Array:
     return zeroed
 
 
-def _time_major_hint() -> str:
-    return "its N is the T of x, which looks time-major; pass batch_first=False"
+def _swapped_axes_hint() -> str:
+    return "its N is the T of x; pass the batch_first that x has"

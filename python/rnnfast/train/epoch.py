@@ -84,14 +84,15 @@ def train_epoch(
             if not math.isfinite(norm):
                 what = f"the gradient is not finite{place}"
                 raise training_error(run, what, batch=batch, step=step, norm=norm)
-            run.gradient_norm, clipped = norm, norm
+            clipped = norm
             if clip_value is not None:
                 optim.clip_value(buffer, clip_value)
                 clipped = ops.global_norm(grad)
             scale = 1.0 if clip_norm is None else optim.norm_scale(clipped, clip_norm)
             if clipped * scale * max(1.0, optimizer.lr) >= limit:
-                what = f"the gradient is too large for a step{place}"
+                what = f"the gradient times the learning rate {optimizer.lr:g} is too large for a step{place}"
                 raise training_error(run, what, batch=batch, step=step, norm=norm)
+            run.gradient_norm = norm
             optimizer.step(buffer, grad_scale=scale)
             run.step += 1
             total += value * weight
