@@ -53,7 +53,7 @@ def check_array(
     if value.dtype != dtype:
         raise TypeError(
             f"{operation}: {argument} must have dtype {np.dtype(dtype)}, got {value.dtype}; "
-            f"convert it with .astype(np.{np.dtype(dtype)}) or make the module with another dtype"
+            f"pass {argument.split()[-1]}.astype(np.{np.dtype(dtype)}) or make the module with another dtype"
         )
     shape = value.shape
     open_front = bool(axes) and axes[0] == "..."
