@@ -28,11 +28,12 @@ constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
 
 // Whether packed weights are so many, and rows enough, that they are fetched ahead, in one of two ways:
 //   AVX-512 (kFetchedAhead): a tile fetches its own panel into L1. From half of an L2 of 2 MB on, through
-//   which rows and tape pass as well. Fewer rows read a panel as fast as L2 gives it, and gain nothing
+//   which rows and tape pass as well. One row, which reads a panel as fast as L2 gives it, lost by it
 //   else: a tile fetches its share of the next panel or block into L2, or the first tile would wait for all
 //   of it. More weights than the caches of a core hold; with few rows there is no time to fetch anything in
-constexpr index_t kFarBytes = kFetchedAhead > 0 ? 1 << 20 : 4 << 20, kFarRows = kFetchedAhead > 0 ? 4 : 32;
 constexpr int kFetchingRows = 4;  // fewest of an AVX-512 tile
+constexpr index_t kFarBytes = kFetchedAhead > 0 ? 1 << 20 : 4 << 20;
+constexpr index_t kFarRows = kFetchedAhead > 0 ? kFetchingRows : 32;
 template <class T>
 RNNFAST_INLINE bool is_far(index_t weights, index_t rows) {
   return rows >= kFarRows && weights * static_cast<index_t>(sizeof(T)) >= kFarBytes;
@@ -204,9 +205,9 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   constexpr index_t kWidth = kDenseWidth<T>;
   const index_t panel_size = segments.depth() * kWidth;
   const bool far = is_far<T>(columns * segments.depth(), count);
-  static_assert(kFewRows * panels_together(1, kDenseVectors) <= kRowBlock);
   const index_t most = count > kFewRows ? 1 : panels_together(static_cast<int>(count), kDenseVectors);
   alignas(64) T sums[kRowBlock * kWidth];
+  static_assert(kFewRows * panels_together(1, kDenseVectors) <= kRowBlock);
   packed += begin / kWidth * panel_size;
   for (index_t column = begin; column < columns;) {
     const index_t left = ceil_div(columns - column, kWidth), panels = left < most ? left : most;

@@ -23,8 +23,8 @@ constexpr int kTileSums = 8;
 #endif
 
 // How far ahead a tile fetches its panel into L1 where its caller wants that, in bytes; 0: never. 4 KB are 16
-// steps of k of four AVX-512 vectors, 200 cycles with two FMA pipes and 400 with one; 2 KB did as well on an
-// Emerald Rapids, 8 and 16 KB worse.
+// steps of k of four AVX-512 vectors, 200 cycles with two FMA pipes and 400 with one; on an Emerald Rapids
+// 2 KB did about as well, 8 and 16 KB worse.
 constexpr int kFetchedAhead = kVectorBytes == 64 ? 4096 : 0;
 
 // `kPanels` panels lie panel_stride apart; panel p feeds columns p * kColumns onwards. Of a panel that is not
