@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnfast import losses
+from rnnfast import losses, ops
 
 RNG = np.random.default_rng(7)
 SHAPE = (4, 3, 5)  # N, T, F
@@ -95,6 +95,41 @@ def test_gradient_against_central_differences(name):
                 loss(prediction + shift, target, mask)[0] - loss(prediction - shift, target, mask)[0]
             ) / 2e-5
             assert gradient[index] == pytest.approx(slope, rel=1e-7, abs=1e-9), index
+
+
+class Other(np.ndarray):
+    """An array that is not NumPy's own: losses compute with it by its operators."""
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 1000])
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "quantile"])
+def test_the_kernel_computes_what_numpy_computes(name, count, variant, dtype):
+    loss = {"huber": losses.Huber(0.7), "quantile": losses.Quantile(0.8)}.get(name) or losses.get(name)
+    random = np.random.default_rng(count)
+    prediction, target = random.standard_normal((2, count)).astype(dtype)
+    prediction[::7] = target[::7]  # kinks
+    for mask in (None, random.random(count) < 0.5):
+        value, slopes = loss(prediction, target, mask)
+        expected, expected_slopes = loss(prediction.view(Other), target, mask)
+        assert value == pytest.approx(float(expected), rel=1e-14)
+        np.testing.assert_array_equal(slopes, expected_slopes)
+        assert loss.value(prediction, target, mask) == value
+    for what in (np.nan, np.inf, -np.inf):
+        prediction[-1] = what
+        value, slopes = loss(prediction, target)
+        with np.errstate(invalid="ignore"):  # Huber's formula has inf - inf
+            expected, expected_slopes = loss(prediction.view(Other), target)
+        np.testing.assert_array_equal([value, *slopes], [float(expected), *expected_slopes])
+
+
+def test_element_loss_names_what_does_not_fit():
+    ones = np.ones(3)
+    with pytest.raises(ValueError, match=r"element_loss: loss must be squared, absolute, huber or quantile"):
+        ops.element_loss("cubed", ones, ones)
+    with pytest.raises(ValueError, match=r"element_loss: target must have shape \(3,\), got \(2,\)"):
+        ops.element_loss("squared", ones, ones[:2])
+    with pytest.raises(TypeError, match=r"element_loss: mask must be bool, got float64"):
+        ops.element_loss("squared", ones, ones, mask=ones)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -145,6 +145,18 @@ SCAN_FAULTS = [
     ("product.hpp", "sums + (p * count + r) * kWidth", "sums + r * kWidth"),
     ("column_sums.hpp", "sum[c] + V::load(row + c * V::kLanes)", "V::load(row + c * V::kLanes)"),
     ("outer_product.hpp", "tile.a = in_place + first;", "tile.a = in_place;"),
+    (
+        "narrow_outer_product.hpp",
+        "n, outputs.end - n, place.rows",
+        "outputs.begin, outputs.end - n, place.rows",
+    ),
+    ("narrow_outer_product.hpp", "place.column + first, depth", "place.column, depth"),
+    ("narrow_outer_product.hpp", "own + first * row, row", "own, row"),
+    ("weight_gradient.hpp", "{first, first + count}, inputs, rows", "{0, count}, inputs, rows"),
+    ("recurrent_group_gradients.hpp", "group < groups; ++group", "group < groups; groups = 0"),
+    ("recurrent_group_gradients.hpp", "block.count + kGroupRows > kBlockRows", "false && group > kBlockRows"),
+    ("recurrent_group_gradients.hpp", "first = group * kGroupRows, active", "first = 0, active"),
+    ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden,", "gate * hidden,"),
 ]
 
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}

@@ -24,6 +24,7 @@ from test_recurrent_forward import FUSED, PART_SIZES, PARTS, SIZES, THREADED_SIZ
         (5, 3, 7, 17),
         (3, 4, 40, 33),
         (17, 3, 5, 20),
+        (18, 4, 5, 17),
         (2, 4, 30, 9),
         (3, 3, 100, 5),
     ],
@@ -150,12 +151,16 @@ def test_threads_do_not_change_a_bit(
 
 
 @pytest.mark.parametrize(
-    "sizes", [(40, 9, 17, 20), (33, 7, 40, 33), (20, 5, 16, 129), (9, 4, 24, 9)], ids=str
+    "sizes",
+    [(40, 9, 17, 20), (33, 7, 20, 33), (33, 7, 40, 129), (20, 5, 16, 129), (9, 4, 24, 9), (33, 3, 40, 33)],
+    ids=str,
 )
 def test_weight_gradients_are_single_chains(
     cell: str, variant: str, dtype: type, sizes: tuple[int, int, int, int]
 ) -> None:
-    """x and h' pass by together where both join in one sum; alone each of them gives the same bits."""
+    """x and h' pass by together where both join in one sum; alone each of them gives the same bits, if both
+    layers, or none, are so narrow and long that chains are made by groups of samples.
+    """
     problem = make_problem(cell, *sizes, dtype)
     whole = problem.gradients()
     few = slice(0, 5)  # so few inputs pass by alone

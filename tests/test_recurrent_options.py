@@ -113,6 +113,12 @@ def test_gradients_are_central_differences_on_every_variant(
 
 
 @each_option
+def test_gradients_of_few_steps_are_central_differences(name: str, options: dict[str, Any]) -> None:
+    """Products over all samples at once: narrow layers have them from some steps on by groups of samples."""
+    gradients_checked(make_problem(name, 11, 3, 3, 9, **options))
+
+
+@each_option
 def test_threads_do_not_change_a_bit(name: str, options: dict[str, Any], variant: str, dtype: type) -> None:
     problem = make_problem(name, 45, 12, 17, 48, dtype, **options)
     results = []
@@ -126,7 +132,7 @@ def test_threads_do_not_change_a_bit(name: str, options: dict[str, Any], variant
 
 @pytest.mark.skipif(len(FUSED) < 2, reason=f"one instruction set with FMA on this machine: {FUSED}")
 @each_option
-@pytest.mark.parametrize("sizes", [(3, 4, 5, 7), (19, 3, 2, 37)], ids=str)
+@pytest.mark.parametrize("sizes", [(3, 4, 5, 7), (19, 3, 2, 37), (17, 4, 90, 33)], ids=str)
 def test_instruction_sets_do_not_change_a_bit(
     name: str, options: dict[str, Any], dtype: type, sizes: tuple[int, int, int, int]
 ) -> None:

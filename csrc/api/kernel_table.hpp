@@ -8,6 +8,7 @@
 #include "api/embedding.hpp"
 #include "api/layer_norm.hpp"
 #include "api/linear.hpp"
+#include "api/loss.hpp"
 #include "api/optimizer.hpp"
 #include "api/random.hpp"
 #include "api/recurrent.hpp"
@@ -32,6 +33,7 @@ template <class T>
 struct KernelTable {
   const RecurrentKernels<T>* recurrent;  // [cell_count]
   LinearKernels<T> linear;
+  LossKernels<T> loss;
   OptimizerKernels<T> optimizer;
   RandomKernels<T> random;
   ActivationKernels<T> activation;

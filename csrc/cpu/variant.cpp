@@ -5,6 +5,7 @@
 #include "cpu/sequence_layers.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/linear.hpp"
+#include "kernels/loss.hpp"
 #include "kernels/optimizer.hpp"
 #include "kernels/random.hpp"
 #include "kernels/recurrent_backward.hpp"
@@ -78,6 +79,7 @@ constexpr api::KernelTable<T> table() {
       Recurrent<T, AllCells>::kernels,
       {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward,
        LinearPass<T>::backward},
+      {LossPass<T>::element_sum},
       {OptimizerPass<T>::sgd, OptimizerPass<T>::rmsprop, OptimizerPass<T>::adam,
        OptimizerPass<T>::sum_of_squares},
       {dropout_mask<T>},

@@ -4,7 +4,7 @@
 
 #include "api/attention.hpp"
 #include "kernels/layer_norm.hpp"
-#include "kernels/outer_product.hpp"
+#include "kernels/weight_gradient.hpp"
 #include "math/activations.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -19,7 +19,7 @@ class AttentionPass {
   static Buffers lay_out(index_t columns, index_t depth, Arena<T>& arena) {
     T* packed = arena.take(dense_size<T>(columns, depth));
     T* start = arena.take(round_up(columns, kDenseWidth<T>));
-    return {packed, start, arena.take(OuterProduct<T>::workspace())};
+    return {packed, start, arena.take(weight_gradient_workspace<T>())};
   }
   static index_t workspace_of_one(index_t columns, index_t depth) {
     Arena<T> arena;

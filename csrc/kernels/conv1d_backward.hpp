@@ -7,7 +7,7 @@
 
 #include "kernels/column_sums.hpp"
 #include "kernels/conv1d.hpp"
-#include "kernels/outer_product.hpp"
+#include "kernels/weight_gradient.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -40,7 +40,7 @@ class Conv1dBackwardPass {
     b.operands = arena.template take_as<Operand<T>>(threads * dims.kernel);
     b.rows = arena.template take_as<const T*>(threads * dims.kernel * kRowBlock);
     b.taps = arena.take(dims.outputs * dims.kernel * dims.inputs);
-    b.products = arena.take(threads * OuterProduct<T>::workspace());
+    b.products = arena.take(threads * weight_gradient_workspace<T>());
     return b;
   }
 

@@ -4,7 +4,7 @@
 
 #include "api/linear.hpp"
 #include "kernels/column_sums.hpp"
-#include "kernels/outer_product.hpp"
+#include "kernels/weight_gradient.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -17,7 +17,7 @@ class LinearPass {
   static Buffers lay_out(index_t columns, index_t depth, int threads, Arena<T>& arena) {
     T* packed = arena.take(dense_size<T>(columns, depth));
     T* start = arena.take(round_up(columns, kDenseWidth<T>));
-    return {packed, start, arena.take(threads * OuterProduct<T>::workspace())};
+    return {packed, start, arena.take(threads * weight_gradient_workspace<T>())};
   }
 
   static void fill_start(const T* bias, index_t columns, T* start) {

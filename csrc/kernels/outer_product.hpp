@@ -7,49 +7,9 @@
 
 #include <cstring>
 
-#include "kernels/product.hpp"
+#include "kernels/gathered_rows.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
-
-// Rows whose columns are those of several operands side by side: the taps of a convolution.
-template <class T>
-struct GatheredRows {
-  struct Part {
-    const T* const* rows;
-    index_t columns;
-  };
-  const Part* parts;
-
-  // The operand that a column belongs to, its column there and how many of its columns follow.
-  struct Place {
-    const T* const* rows;
-    index_t column, left;
-    RNNFAST_INLINE const T* at(index_t row) const { return rows[row] + column; }
-  };
-  RNNFAST_INLINE Place find(index_t column) const {
-    const Part* part = parts;
-    for (; column >= part->columns; ++part) column -= part->columns;
-    return {part->rows, column, part->columns - column};
-  }
-};
-
-// Where columns of C lie: runs of columns side by side, each a matrix of its own. One of both strides is 1.
-template <class T>
-struct ColumnRun {
-  T* data;
-  index_t columns, row_stride, column_stride;
-
-  // From column `column` of all runs on: where it lies and how many of its run follow.
-  struct Place {
-    T* data;
-    index_t left, row_stride, column_stride;
-  };
-  static RNNFAST_INLINE Place find(const ColumnRun* run, index_t column) {
-    for (; column >= run->columns; ++run) column -= run->columns;
-    return {run->data + column * run->column_stride, run->columns - column, run->row_stride,
-            run->column_stride};
-  }
-};
 
 template <class T>
 class OuterProduct {
@@ -293,16 +253,16 @@ class OuterProduct {
     RNNFAST_UNROLL
     for (int c = 0; c < kVectors; ++c) {
       place[c] = Run::find(runs, column + c * V::kLanes);
-      place[c].data += first * place[c].row_stride;
+      place[c].data += first * place[c].stride;
       present[c] = left - c * V::kLanes < V::kLanes ? left - c * V::kLanes : V::kLanes;
     }
-    const auto in_one_run = [&](int c) { return place[c].column_stride == 1 && place[c].left >= present[c]; };
+    const auto in_one_run = [&](int c) { return place[c].left >= present[c]; };
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
       for (int c = 0; c < kVectors; ++c) {
         sum[r][c] = own.fresh       ? V::zero()
-                    : in_one_run(c) ? load_up_to(place[c].data + r * place[c].row_stride, present[c])
+                    : in_one_run(c) ? load_up_to(place[c].data + r * place[c].stride, present[c])
                                     : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
       }
     }
@@ -312,7 +272,7 @@ class OuterProduct {
       RNNFAST_UNROLL
       for (int c = 0; c < kVectors; ++c) {
         if (in_one_run(c)) {
-          store_up_to(sum[r][c], place[c].data + r * place[c].row_stride, present[c]);
+          store_up_to(sum[r][c], place[c].data + r * place[c].stride, present[c]);
         } else {
           store_lanes(sum[r][c], runs, first + r, column + c * V::kLanes, present[c]);
         }
@@ -320,12 +280,12 @@ class OuterProduct {
     }
   }
 
-  // A vector of a row of C that lies in several runs, or across its run.
+  // A vector of a row of C that lies in several runs.
   static V load_lanes(const Run* runs, index_t row, index_t column, index_t present) {
     T lanes[V::kLanes] = {};
     for (index_t lane = 0; lane < present; ++lane) {
       const auto place = Run::find(runs, column + lane);
-      lanes[lane] = place.data[row * place.row_stride];
+      lanes[lane] = place.data[row * place.stride];
     }
     return V::load(lanes);
   }
@@ -334,42 +294,9 @@ class OuterProduct {
     v.store(lanes);
     for (index_t lane = 0; lane < present; ++lane) {
       const auto place = Run::find(runs, column + lane);
-      place.data[row * place.row_stride] = lanes[lane];
+      place.data[row * place.stride] = lanes[lane];
     }
   }
 };
-
-// dW[m, n] = sum over rows k of a_k[m] b_k[n], of [outputs, inputs]: row-major, or in runs of columns that
-// are matrices of their own. Where the inputs would not fill a panel the product is formed transposed (inputs
-// broadcast, outputs in vectors): the same chains, so the same bits. Threads share the outputs.
-template <class T, class B>
-void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const B& b, const ColumnRun<T>* runs, T* workspace, Sums sums) {
-  using Product = OuterProduct<T>;
-  const bool transposed = inputs < Product::kWidth && inputs < outputs && inputs == runs->columns;
-  const index_t grain = transposed ? Product::kWidth : DenseProduct<T>::kRows;
-  const double operations =
-      2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(depth);
-  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(outputs, grain));
-  const index_t workspace_size = Product::workspace();
-  parallel::for_each_part(parts, [&](int part) {
-    const FlushDenormals flush;
-    const parallel::Range own = parallel::share(outputs, parts, part, grain);
-    T* memory = workspace + part * workspace_size;
-    if (transposed) {
-      const ColumnRun<T> across{runs->data, outputs, runs->column_stride, runs->row_stride};
-      Product::run({0, inputs}, own, depth, b, a, &across, memory, sums);
-    } else {
-      Product::run(own, {0, inputs}, depth, a, b, runs, memory, sums);
-    }
-  });
-}
-
-template <class T, class B = Rows<const T>>
-void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const B& b, T* dweight, T* workspace, Sums sums) {
-  const ColumnRun<T> whole{dweight, inputs, inputs, 1};
-  weight_gradient<T>(threads, outputs, inputs, depth, a, b, &whole, workspace, sums);
-}
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -12,7 +12,7 @@
 
 #include "kernels/recurrent_cell_backward.hpp"
 #include "kernels/recurrent_forward.hpp"
-#include "kernels/recurrent_gradients.hpp"
+#include "kernels/recurrent_group_gradients.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -21,6 +21,7 @@ class RecurrentBackwardPass {
   using V = Vec<T>;
   using Weights = BackwardWeights<Cell, T>;
   using Stretch = StretchGradients<Cell, T>;
+  using Groups = GroupGradients<Cell, T>;
   using Forward = RecurrentForwardPass<Cell, T>;
   using UnitSums = UnitGradients<Cell, T>;
   using Block = BackwardBlock<Cell, T>;
@@ -47,11 +48,17 @@ class RecurrentBackwardPass {
     begin(arguments, schedule, buffers);
     Sums sums = kFresh;
     const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
-      scan_all(arguments, schedule, buffers, kept, steps);
       const index_t behind =
           steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
       T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
-      Stretch(arguments, schedule, buffers.stretch, tape, steps, sums).run();
+      if (Groups::suit(dims)) {
+        const Groups groups(arguments, schedule, buffers.stretch.zeros, tape, steps, buffers.group_sums,
+                            sums);
+        scan_all(arguments, schedule, buffers, kept, steps, &groups);
+      } else {
+        scan_all(arguments, schedule, buffers, kept, steps, nullptr);
+        Stretch(arguments, schedule, buffers.stretch, tape, steps, sums).run();
+      }
       sums = Sums::kContinued;
     };
     for (index_t segment = dims.segments() - 1; segment >= 0; --segment) {
@@ -75,7 +82,7 @@ class RecurrentBackwardPass {
     T* doperand;                  // rows: gradient of h' so far, where it is not all from one product
     T *lines, *room;              // of one block of rows: gradient of h; of one row of every thread
     T* zoneout;                   // of one block of rows: masks of every state
-    T* unit_sums;
+    T *unit_sums, *group_sums;
     typename Stretch::Buffers stretch;
     typename Forward::Buffers forward;
   };
@@ -90,6 +97,7 @@ class RecurrentBackwardPass {
     buffers.room = arena.take(threads * Cells::room(dims));
     buffers.zoneout = arena.take(block * Cell::kStates * units);
     buffers.unit_sums = arena.take(UnitSums::size(dims));
+    buffers.group_sums = arena.take(Groups::size(dims));
     buffers.stretch = Stretch::lay_out(dims, threads, arena);
     if (dims.segment < dims.steps) buffers.forward = Forward::lay_out(dims, threads, arena);
     return buffers;
@@ -126,6 +134,7 @@ class RecurrentBackwardPass {
       }
     }
     UnitSums::finish(dims, buffers.unit_sums, arguments.gradients);
+    if (Groups::suit(dims)) Groups::finish(dims, buffers.group_sums, arguments.gradients);
   }
 
   // The tape of some steps, as forward would have left it.
@@ -138,12 +147,13 @@ class RecurrentBackwardPass {
     Forward::run(forward, schedule, buffers.forward, steps, &arguments.y);
   }
 
+  // And the gradients of groups, where the layer is one for them.
   static void scan_all(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
-                       parallel::Range kept, parallel::Range steps) {
+                       parallel::Range kept, parallel::Range steps, const Groups* groups) {
     const api::RecurrentDims& dims = arguments.call.dims;
-    const double operations = 2.0 * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
-                              static_cast<double>(Cell::kGates * dims.hidden) *
-                              static_cast<double>(dims.outputs());
+    const double operations =
+        (groups == nullptr ? 2.0 : 6.0) * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
+        static_cast<double>(Cell::kGates * dims.hidden) * static_cast<double>(dims.outputs());
     const api::RecurrentCall<T>& call = arguments.call;
     const bool whole_rows = Cell::kGatedSums > 0 || dims.layer_norm != api::LayerNorm::kNone ||
                             dims.projection > 0 || call.resets.data != nullptr || call.zoneout.training;
@@ -152,6 +162,7 @@ class RecurrentBackwardPass {
                    [&](const ScanShare& share) {
                      const FlushDenormals flush;
                      RecurrentBackwardPass(arguments, schedule, buffers, kept, steps, share).scan();
+                     if (groups != nullptr) groups->run(share.part, share.parts);
                    });
   }
 
@@ -254,7 +265,7 @@ class RecurrentBackwardPass {
   // `last`.
   void begin_block(Block& block, index_t step, index_t first, index_t end, bool product, bool last) const {
     block.count = end - first < kRowBlock ? end - first : kRowBlock;
-    const index_t acting = step - 1, sums = split_ ? row_.second : normed_ ? row_.normalised : 0;
+    const index_t acting = step - 1, sums = split_ ? row_.second : row_.dsums;
     T* const behind = product ? tape(step, 0) + sums : nullptr;
     T* const taped = last ? nullptr : tape(acting, 0);
     T* const earlier = last || acting == kept_.begin ? nullptr : tape(acting - 1, 0);

@@ -5,12 +5,31 @@
 #pragma once
 
 #include "kernels/column_sums.hpp"
-#include "kernels/recurrent_layout.hpp"
+#include "kernels/recurrent_products.hpp"
+#include "kernels/weight_gradient.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
+// h before a step, as the step saw it; h' where there is no mask.
+template <class T>
+RNNFAST_INLINE const T* hidden_before(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
+                                      index_t n, index_t step, const T* zeros) {
+  const api::RecurrentCall<T>& call = arguments.call;
+  const T* from = nullptr;
+  if (schedule.cut_before(n, step)) {
+    from = call.reset_state[0];
+  } else if (step > 0) {
+    return arguments.y.at(n, schedule.time(n, step - 1));
+  } else if (call.state[0] != nullptr) {
+    from = call.state[0] + n * call.dims.outputs();
+  }
+  return from == nullptr ? zeros : from;
+}
+
 template <class Cell, class T>
 class StretchGradients {
+  using Products = GradientProducts<Cell, T>;
+
  public:
   struct Buffers {
     const T **x, **operand;  // tables of rows
@@ -27,7 +46,7 @@ class StretchGradients {
     buffers.operand = arena.template take_as<const T*>(rows);
     buffers.dx = arena.template take_as<T*>(rows);
     buffers.zeros = arena.take(zeros(dims));
-    buffers.products = arena.take(threads * OuterProduct<T>::workspace());
+    buffers.products = arena.take(threads * weight_gradient_workspace<T>());
     return buffers;
   }
 
@@ -59,37 +78,28 @@ class StretchGradients {
 
   void run() const {
     if (arguments_.dx.data != nullptr) input_gradient();
+    // Few inputs are a narrow product of their own.
+    const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
-    const bool split = dims_.layer_norm == api::LayerNorm::kSplit;
-    const index_t outputs = dims_.outputs(), hidden = dims_.hidden, column = first_column();
-    // Gates whose two products join in one sum: their gradients pass by x and h' at once.
-    const int together = split || dims_.inputs < OuterProduct<T>::kWidth ? 0 : joined_gates();
-    if (together > 0) {
-      const typename GatheredRows<T>::Part operands[] = {{buffers_.x, dims_.inputs},
-                                                         {buffers_.operand, outputs}};
-      const ColumnRun<T> runs[] = {{gradients.dweight_ih, dims_.inputs, dims_.inputs, 1},
-                                   {gradients.dweight_hh, outputs, outputs, 1}};
-      weight_gradient<T>(call_.threads, together * hidden, dims_.inputs + outputs, rows_, tape_rows(column),
-                         GatheredRows<T>{operands}, runs, buffers_.products, sums_);
+    const Rows<const T> factors[kFactors] = {{nullptr, 0, buffers_.x},
+                                             {nullptr, 0, buffers_.operand},
+                                             {tape_ + row_.gated, row_.stride},
+                                             {tape_ + row_.unprojected, row_.stride}};
+    for (const GradientProduct<T>& product : Products(dims_, gradients, joint, false)) {
+      const auto rows = [&](int f) { return factors[static_cast<int>(product.factor[f])]; };
+      const auto run = [&](const auto& b) {
+        weight_gradient<T>(call_.threads, product.outputs, product.inputs(), rows_, tape_rows(product.column),
+                           b, product.run, buffers_.products, sums_);
+      };
+      if (product.factors == 1) {
+        run(rows(0));
+        continue;
+      }
+      const typename GatheredRows<T>::Part parts[] = {{rows(0).table, product.run[0].columns},
+                                                      {rows(1).table, product.run[1].columns}};
+      run(GatheredRows<T>{parts});
     }
-    const Rows<const T> x{nullptr, 0, buffers_.x}, h{nullptr, 0, buffers_.operand},
-        gated{tape_ + row_.gated, row_.stride};
-    gates_apart(
-        together, Cell::kInputSum, dims_.inputs, [&](int gate) { return column + gate * hidden; },
-        [&](int) { return x; }, gradients.dweight_ih);
-    gates_apart(
-        together, Cell::kHiddenSum, outputs,
-        [&](int gate) {
-          return split ? row_.second + gate * hidden : column + Cell::kHiddenSum[gate] * hidden;
-        },
-        [&](int gate) { return Cell::kGatedSums > 0 && gate >= Cell::kGatedSums ? gated : h; },
-        gradients.dweight_hh);
-    if (gradients.dbias_ih != nullptr && !split) bias_gradients();  // else UnitGradients has them
-    if (dims_.projection > 0) {
-      weight_gradient<T>(call_.threads, dims_.projection, hidden, rows_, tape_rows(row_.dprojected),
-                         Rows<const T>{tape_ + row_.unprojected, row_.stride}, gradients.dweight_hr,
-                         buffers_.products, sums_);
-    }
+    if (Products::has_biases(dims_, gradients)) bias_gradients();
   }
 
  private:
@@ -101,55 +111,18 @@ class StretchGradients {
         const index_t n = schedule.sample(position), t = schedule.time(n, step);
         buffers_.x[row] = call_.x.at(n, t);
         if (arguments_.dx.data != nullptr) buffers_.dx[row] = arguments_.dx.at(n, t);
-        buffers_.operand[row] = operand(schedule, row, n, step);
+        buffers_.operand[row] = dims_.masked ? tape_ + row * row_.stride + row_.operand
+                                             : hidden_before(arguments_, schedule, n, step, buffers_.zeros);
       }
     }
   }
 
-  // h' of a row.
-  const T* operand(const Schedule<T>& schedule, index_t row, index_t n, index_t step) const {
-    if (dims_.masked) return tape_ + row * row_.stride + row_.operand;
-    const T* from = nullptr;
-    if (schedule.cut_before(n, step)) {
-      from = call_.reset_state[0];
-    } else if (step > 0) {
-      return arguments_.y.at(n, schedule.time(n, step - 1));
-    } else if (call_.state[0] != nullptr) {
-      from = call_.state[0] + n * dims_.outputs();
-    }
-    return from == nullptr ? buffers_.zeros : from;
-  }
-
-  // Where the gradients of the sums begin, or with layer norm those of what was normalised.
-  index_t first_column() const { return dims_.layer_norm == api::LayerNorm::kNone ? 0 : row_.normalised; }
   Rows<const T> tape_rows(index_t column) const { return {tape_ + column, row_.stride}; }
 
   // dx[n, t] = dsums[n, t] W_ih
   void input_gradient() const {
     row_product<T>(call_.threads, rows_, dims_.inputs, input_segments<Cell>(dims_.hidden),
-                   tape_rows(first_column()), arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
-  }
-
-  // Leading gates whose input and hidden products join in one sum, both times x and h'.
-  static constexpr int joined_gates() {
-    int gate = 0;
-    const int most = Cell::kGatedSums > 0 ? Cell::kGatedSums : Cell::kGates;
-    while (gate < most && Cell::kInputSum[gate] == gate && Cell::kHiddenSum[gate] == gate) ++gate;
-    return gate;
-  }
-
-  // The other gates, in runs whose sums lie side by side; first and operand are functions of a run's first
-  // gate.
-  template <class First, class Operand>
-  void gates_apart(int begin, const int (&sum)[Cell::kGates], index_t width, const First& first,
-                   const Operand& operand, T* dweight) const {
-    for (int gate = begin; gate < Cell::kGates;) {
-      int end = gate + 1;
-      while (end < Cell::kGates && end != Cell::kGatedSums && sum[end] == sum[end - 1] + 1) ++end;
-      weight_gradient<T>(call_.threads, (end - gate) * dims_.hidden, width, rows_, tape_rows(first(gate)),
-                         operand(gate), dweight + gate * dims_.hidden * width, buffers_.products, sums_);
-      gate = end;
-    }
+                   tape_rows(row_.dsums), arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
   }
 
   void bias_gradients() const {
@@ -165,7 +138,7 @@ class StretchGradients {
   void bias(const Segments& segments, T* dbias) const {
     for (int s = 0; s < segments.count; ++s) {
       const Segment& segment = segments.segment[s];
-      column_sums<T>(segment.depth, rows_, tape_rows(first_column() + segment.offset), dbias, sums_);
+      column_sums<T>(segment.depth, rows_, tape_rows(row_.dsums + segment.offset), dbias, sums_);
       dbias += segment.depth;
     }
   }

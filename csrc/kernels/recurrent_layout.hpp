@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cells/cell.hpp"
-#include "kernels/outer_product.hpp"
+#include "kernels/product.hpp"
 #include "kernels/recurrent_schedule.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -198,6 +198,7 @@ template <class Cell, class T>
 struct TapeRow {
   static constexpr index_t kMoments = 4;
   index_t gated, states, normalised, second, operand, unprojected, dprojected, moments, stride;
+  index_t dsums;  // where the gradients of the input products' sums begin
 
   explicit RNNFAST_INLINE TapeRow(const api::RecurrentDims& dims) {
     const index_t hidden = dims.hidden;
@@ -218,6 +219,7 @@ struct TapeRow {
     dprojected = take(dims.projection > 0, dims.outputs());
     moments = take(normed, kMoments);
     stride = round_up(end, kRowPadding<T>) + kRowPadding<T>;
+    dsums = normed ? normalised : 0;
   }
 };
 

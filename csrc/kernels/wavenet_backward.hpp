@@ -9,8 +9,8 @@
 #pragma once
 
 #include "kernels/column_sums.hpp"
-#include "kernels/outer_product.hpp"
 #include "kernels/wavenet_layout.hpp"
+#include "kernels/weight_gradient.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -57,7 +57,7 @@ class WaveNetBackwardPass : public PacksLayers<WaveNetBackwardWeights<T>, T> {
       s.operands = arena.template take_as<Operand<T>>(operands);
       if (s.operands != nullptr) b.scratch[part] = s;
     }
-    b.products = arena.take(threads * OuterProduct<T>::workspace());
+    b.products = arena.take(threads * weight_gradient_workspace<T>());
     return b;
   }
 

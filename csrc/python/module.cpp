@@ -10,6 +10,7 @@ void bind_recurrent_step(pybind11::module_& module);
 void bind_recurrent_stack(pybind11::module_& module);
 void bind_memory(pybind11::module_& module);
 void bind_linear(pybind11::module_& module);
+void bind_loss(pybind11::module_& module);
 void bind_optimizer(pybind11::module_& module);
 void bind_conv1d(pybind11::module_& module);
 void bind_wavenet(pybind11::module_& module);
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_core, module) {
   rnnfast::python::bind_recurrent_stack(module);
   rnnfast::python::bind_memory(module);
   rnnfast::python::bind_linear(module);
+  rnnfast::python::bind_loss(module);
   rnnfast::python::bind_optimizer(module);
   rnnfast::python::bind_conv1d(module);
   rnnfast::python::bind_wavenet(module);

@@ -127,6 +127,15 @@ def linear_forward(x: _Array, weight: _Array, bias: _Array | None) -> _Array: ..
 def linear_backward(
     x: _Array, weight: _Array, dy: _Array, with_bias: bool
 ) -> tuple[_Array, _Array, _Array | None]: ...
+def element_loss(
+    loss: str,
+    parameter: float,
+    prediction: _Array,
+    target: _Array,
+    mask: _Array | None,
+    scale: float,
+    slopes: bool,
+) -> tuple[float, _Array | None]: ...
 def sgd(
     parameter: _Array,
     gradient: _Array,

@@ -158,6 +158,15 @@ void sequence_layers(const api::KernelTable<T>& table) {
                              c.data(), workspace.data()});
     print("batched_product", c, N * rows * columns);
   }
+  for (const api::ElementLoss loss : {api::ElementLoss::kSquared, api::ElementLoss::kAbsolute,
+                                      api::ElementLoss::kHuber, api::ElementLoss::kQuantile}) {
+    const index_t count = N * rows * depth;
+    auto slopes = zeros<T>(count);
+    const double sum =
+        table.loss.element_sum({loss, T(0.8), count, a.data(), b.data(), nullptr, slopes.data(), T(0.01)});
+    print("element loss", std::vector<double>{sum}, 1);
+    print("slopes", slopes, count);
+  }
   const std::int64_t lengths[] = {37, 9, 0};
   table.attention.softmax_forward({N, rows, columns, scores.data(), lengths, p.data()});
   print("softmax", p, N * rows * columns);

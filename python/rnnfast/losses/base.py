@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import ops
 from rnnfast.backend import array_namespace
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -92,7 +93,7 @@ class Loss(ABC):
 
     def _evaluate(
         self, prediction: Array, target: Array, mask: Array | None, *, gradient: bool
-    ) -> tuple[float, Array]:
+    ) -> tuple[float, Any]:  # without `gradient` anything, or None, is in its place
         name = type(self).__name__
         plain = type(prediction) is np.ndarray and type(target) is np.ndarray  # the common case, in few words
         if not plain:
@@ -105,20 +106,37 @@ class Loss(ABC):
         keep, count = None, target.size
         if mask is not None:
             keep, count = broadcast_mask(name, mask, target.shape)
+        if count == 0:
+            return 0.0, xp.zeros_like(prediction)
+        if plain and (term := self._element_term()) is not None:
+            if keep is not None:
+                keep = np.broadcast_to(keep, target.shape)
+            total, slopes = ops.element_loss(
+                term[0],
+                prediction,
+                target,
+                mask=keep,
+                scale=1.0 / count,
+                parameter=term[1],
+                slopes=gradient,
+            )
+            return total / count, slopes
+        if keep is not None:
             target = _zero_where_masked(xp, keep, target)  # a class number of -100 must not be looked up
         terms, slopes = self._terms_and_slopes(xp, prediction, target, gradient)
         if keep is not None:  # chosen, not multiplied: a NaN times zero would still be NaN
             terms, slopes = _zero_where_masked(xp, keep, terms), _zero_where_masked(xp, keep, slopes)
-        if count == 0:
-            return 0.0, xp.zeros_like(prediction)
         count *= terms.size // target.size
         if gradient:
             slopes *= 1.0 / count
-        total = np.add.reduce(terms, axis=None, dtype=np.float64) if plain else terms.sum(dtype=np.float64)
-        return float(total) / count, slopes
+        return float(terms.sum(dtype=np.float64)) / count, slopes
 
     def _prepared(self, prediction: Array, target: Array) -> Array:
         return float_target(type(self).__name__, prediction, target, prediction.shape)
+
+    def _element_term(self) -> tuple[str, float] | None:
+        """Loss and parameter of `ops.element_loss`, where that has these terms: NumPy arrays go its way."""
+        return None
 
     @abstractmethod
     def _terms_and_slopes(

@@ -23,6 +23,9 @@ class MSE(Loss):
         (2.0, array([0., 2.]))
     """
 
+    def _element_term(self) -> tuple[str, float]:
+        return "squared", 0.0
+
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
     ) -> tuple[Array, Array]:
@@ -40,6 +43,9 @@ class MAE(Loss):
         >>> losses.MAE()(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
         (1.0, array([0. , 0.5]))
     """
+
+    def _element_term(self) -> tuple[str, float]:
+        return "absolute", 0.0
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
@@ -73,6 +79,9 @@ class Huber(Loss):
     def __post_init__(self) -> None:
         if not 0 < self.delta < math.inf:
             raise ValueError(f"Huber: delta must be positive and finite, got {self.delta}")
+
+    def _element_term(self) -> tuple[str, float]:
+        return "huber", self.delta
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
@@ -123,6 +132,9 @@ class Quantile(Loss):
                 )
             shape = shape[:-1]
         return float_target("Quantile", prediction, target, shape)
+
+    def _element_term(self) -> tuple[str, float] | None:
+        return None if isinstance(self.levels, tuple) else ("quantile", float(self.levels))  # type: ignore[arg-type]
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool

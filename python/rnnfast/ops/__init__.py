@@ -13,6 +13,7 @@ from .cells import CellInfo, cells
 from .conv1d import Conv1dWeights, conv1d_backward, conv1d_block, conv1d_forward
 from .elementwise import activation, dropout_mask, fma_operations
 from .linear import linear_backward, linear_forward
+from .loss import element_loss
 from .memory import TapeMemory, accumulate
 from .optimizer import adam, global_norm, rmsprop, sgd
 from .options import Zoneout
@@ -48,6 +49,7 @@ __all__ = [
     "conv1d_block",
     "conv1d_forward",
     "dropout_mask",
+    "element_loss",
     "embedding_backward",
     "embedding_forward",
     "empty",

@@ -102,7 +102,8 @@ def stack_forward(
         settings(name, info, zoneout, k % directions == 1, training, call.recompute)
         for k, zoneout in enumerate(call.zoneout)
     ]
-    cores = [weights.core() for weights in call.weights]
+    variant = _core.active_variant()
+    cores = [weights.core_of(variant) for weights in call.weights]
 
     def run(x: Array, call: StackCall) -> _Forward:
         return _core.stack_forward(

@@ -144,9 +144,9 @@ class RecurrentWeights:
 
     def core(self) -> _core.PackedWeights:
         """The weights as ``_core`` knows them, packed for the active variant."""
-        return self._core_of(_core.active_variant())
+        return self.core_of(_core.active_variant())
 
-    def _core_of(self, variant: str) -> _core.PackedWeights:
+    def core_of(self, variant: str) -> _core.PackedWeights:
         """As `core`, where the name of the active variant is known already."""
         packed = self._packed.get(variant)
         if packed is None:
@@ -177,7 +177,7 @@ class RecurrentWeights:
             unit_weights: those that act on single units and are in no packed form, of the same shapes.
         """
         variant = _core.active_variant()
-        packed = self._core_of(variant).renewed(unit_weights)
+        packed = self.core_of(variant).renewed(unit_weights)
         renewed = object.__new__(type(self))
         renewed.__dict__ = {**vars(self), **unit_weights, "_packed": {variant: packed}}
         return renewed

@@ -1,0 +1,163 @@
+// Gradients of narrow layers: a thread forms dx of its own samples and their part of the weights' gradients,
+// where it has just made the gradients of their sums. In layers as small as these it costs more to carry the
+// tape from one core to another than to multiply it.
+//
+// Sums over rows are made for every group of kGroupRows positions apart, from the last step to the first and
+// positions ascending, and groups are added in order, as those of single units are
+// (recurrent_unit_gradients.hpp): the same sums for any number of threads.
+#pragma once
+
+#include "kernels/recurrent_gradients.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+template <class Cell, class T>
+class GroupGradients {
+  using V = Vec<T>;
+  using Products = GradientProducts<Cell, T>;
+  using Product = NarrowOuterProduct<T>;
+  // Sums of one group that stay in L2 beside its rows; those of all groups take as much memory as the tape of
+  // a few steps. The bounds are the same for all instruction sets, as the order of summation depends on them.
+  static constexpr index_t kMostSums = (64 << 10) / static_cast<index_t>(sizeof(T)), kFewestSteps = 4;
+  static constexpr T kOne = 1;
+
+ public:
+  static bool suit(const api::RecurrentDims& dims) {
+    const auto outputs = [](const GradientProduct<T>& product) { return product.outputs; };
+    return dims.steps >= kFewestSteps && sums_of(dims, outputs) <= kMostSums;
+  }
+  static index_t size(const api::RecurrentDims& dims) {
+    return suit(dims) ? ceil_div(dims.batch, kGroupRows) * group_size(dims) : 0;
+  }
+
+  // tape: of the last one of `steps`, whose rows are the first.
+  GroupGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule, const T* zeros,
+                 const T* tape, parallel::Range steps, T* sums, Sums start)
+      : arguments_(arguments),
+        dims_(arguments.call.dims),
+        schedule_(schedule),
+        zeros_(zeros),
+        tape_(tape),
+        steps_(steps),
+        sums_(sums),
+        start_(start),
+        size_(group_size(dims_)),
+        row_(dims_),
+        products_(dims_, arguments.gradients, true, true) {}
+
+  void run(int part, int parts) const {
+    for (index_t group = part; group * kGroupRows < dims_.batch; group += parts) run_group(group);
+  }
+
+  // All groups together, to where they belong.
+  static void finish(const api::RecurrentDims& dims, const T* sums,
+                     const api::RecurrentGradients<T>& gradients) {
+    const index_t groups = ceil_div(dims.batch, kGroupRows), size = group_size(dims);
+    for (const GradientProduct<T>& product : Products(dims, gradients, true, true)) {
+      for (index_t m = 0; m < product.inputs(); ++m) {
+        const auto place = ColumnRun<T>::find(product.run, m);
+        for (index_t n = 0; n < product.outputs; n += V::kLanes) {
+          V total = V::zero();
+          for (index_t group = 0; group < groups; ++group) total = total + V::load(sums + group * size + n);
+          T lanes[V::kLanes];
+          total.store(lanes);
+          for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
+            place.data[(n + lane) * place.stride] = lanes[lane];
+        }
+        sums += Product::stride(product.outputs);
+      }
+    }
+    if (!Products::has_biases(dims, gradients)) return;
+    // Both biases of these gates add to the same sums.
+    for (index_t column = 0; column < Products::joined_gates() * dims.hidden; ++column)
+      gradients.dbias_hh[column] = gradients.dbias_ih[column];
+  }
+
+ private:
+  // Values of one group: of every input of all products so many as a function of the product says.
+  template <class Function>
+  static index_t sums_of(const api::RecurrentDims& dims, const Function& of_input) {
+    api::RecurrentGradients<T> biased{};
+    T any{};
+    biased.dbias_ih = biased.dbias_hh = &any;  // with room for them, whether or not they are wanted
+    index_t size = 0;
+    for (const GradientProduct<T>& product : Products(dims, biased, true, true))
+      size += product.inputs() * of_input(product);
+    return size;
+  }
+  static index_t group_size(const api::RecurrentDims& dims) {
+    return sums_of(dims, [](const GradientProduct<T>& product) { return Product::stride(product.outputs); });
+  }
+
+  // Rows of several steps: so many that the sums are seldom loaded and stored.
+  static constexpr index_t kBlockRows = 256;
+  struct Block {
+    index_t count = 0;
+    const T* tape[kBlockRows];
+    T* dx[kBlockRows];
+    const T* factor[kFactors][kBlockRows];
+  };
+
+  void run_group(index_t group) const {
+    if (start_ == kFresh) {
+      for (index_t i = 0; i < size_; ++i) sums_[group * size_ + i] = T(0);
+    }
+    Block block;
+    for (index_t step = steps_.end - 1; step >= steps_.begin; --step) {
+      const index_t first = group * kGroupRows, active = schedule_.active(step);
+      const index_t end = active < first + kGroupRows ? active : first + kGroupRows;
+      if (block.count + kGroupRows > kBlockRows) add(block, group);
+      for (index_t position = first; position < end; ++position) {
+        const index_t n = schedule_.sample(position), t = schedule_.time(n, step), r = block.count++;
+        const T* const tape =
+            tape_ + (schedule_.row(step, position) - schedule_.row(steps_.end - 1, 0)) * row_.stride;
+        block.tape[r] = tape;
+        if (arguments_.dx.data != nullptr) block.dx[r] = arguments_.dx.at(n, t);
+        const auto factor = [&block, r](Factor of) -> const T*& {
+          return block.factor[static_cast<int>(of)][r];
+        };
+        factor(Factor::kInputs) = arguments_.call.x.at(n, t);
+        factor(Factor::kOperand) =
+            dims_.masked ? tape + row_.operand : hidden_before(arguments_, schedule_, n, step, zeros_);
+        factor(Factor::kGated) = tape + row_.gated;
+        factor(Factor::kUnprojected) = tape + row_.unprojected;
+        factor(Factor::kOne) = &kOne;
+      }
+    }
+    add(block, group);
+  }
+
+  void add(Block& block, index_t group) const {
+    if (block.count == 0) return;
+    if (arguments_.dx.data != nullptr) {
+      const Segments dsums{1, {{row_.dsums, Cell::kGates * dims_.hidden}}};
+      row_product<T>(1, block.count, dims_.inputs, dsums, {nullptr, 0, block.tape}, arguments_.packed, zeros_,
+                     {nullptr, 0, block.dx});
+    }
+    T* sums = sums_ + group * size_;
+    for (const GradientProduct<T>& product : products_) {
+      typename GatheredRows<T>::Part parts[3];
+      for (int f = 0; f < product.factors; ++f)
+        parts[f] = {block.factor[static_cast<int>(product.factor[f])], product.run[f].columns};
+      const parallel::Range outputs{product.column, product.column + product.outputs};
+      const index_t inputs = product.inputs();
+      Product::add(outputs, {0, inputs}, {0, block.count}, {nullptr, 0, block.tape}, GatheredRows<T>{parts},
+                   sums);
+      sums += inputs * Product::stride(product.outputs);
+    }
+    block.count = 0;
+  }
+
+  const api::RecurrentBackward<T>& arguments_;
+  const api::RecurrentDims& dims_;
+  const Schedule<T>& schedule_;
+  const T *const zeros_, *const tape_;
+  const parallel::Range steps_;
+  T* const sums_;
+  const Sums start_;
+  const index_t size_;
+  const TapeRow<Cell, T> row_;
+  const Products products_;
+};
+
+}  // namespace rnnfast::RNNFAST_ISA

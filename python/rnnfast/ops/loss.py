@@ -1,0 +1,53 @@
+"""Losses that are a mean over elements: the sum of their terms and the slopes in one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnfast import _core
+
+from .arrays import Array, check_array, check_float, contiguous
+
+
+def element_loss(
+    loss: str,
+    prediction: Array,
+    target: Array,
+    *,
+    mask: Array | None = None,
+    scale: float = 1.0,
+    parameter: float = 0.0,
+    slopes: bool = True,
+) -> tuple[float, Array | None]:
+    """Σ term(d) over the elements and scale · d term / d prediction of each, with d = prediction − target.
+
+    Args:
+        loss: "squared", d²; "absolute", |d|; "huber", d²/2 where |d| ≤ δ and δ (|d| − δ/2) elsewhere;
+            "quantile", max(−q d, (1 − q) d). Slopes at kinks are 0.
+        prediction: float32 or float64, any shape.
+        target: like the prediction.
+        mask: bool, of that shape, False where an element does not count and may hold anything; None: all do.
+        scale: factor of the slopes.
+        parameter: δ or q.
+        slopes: whether they are wanted.
+
+    Returns:
+        (sum, slopes): of terms in the prediction's dtype, summed in float64; like the prediction, or None.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    where = "element_loss"
+    check_float(where, "prediction", prediction)
+    check_array(where, "target", target, prediction.shape, prediction.dtype)
+    if mask is not None:
+        check_array(where, "mask", mask, prediction.shape, np.dtype(bool))
+    return _core.element_loss(
+        loss,
+        parameter,
+        contiguous(prediction),
+        contiguous(target),
+        None if mask is None else contiguous(mask),
+        scale,
+        slopes,
+    )
