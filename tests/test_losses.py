@@ -122,10 +122,38 @@ def test_the_kernel_computes_what_numpy_computes(name, count, variant, dtype):
         np.testing.assert_array_equal([value, *slopes], [float(expected), *expected_slopes])
 
 
+def test_a_loss_with_terms_of_its_own_uses_them():
+    class Halved(losses.MSE):
+        def _terms_and_slopes(self, xp, prediction, target, gradient):
+            terms, slopes = super()._terms_and_slopes(xp, prediction, target, gradient)
+            return terms / 2, slopes / 2
+
+    value, slopes = Halved()(np.array([3.0]), np.array([1.0]))
+    assert value == 2.0
+    np.testing.assert_array_equal(slopes, [2.0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_byte_orders_are_numbers_too(name):
+    loss, prediction, target = case(name)
+    swapped = prediction.astype(prediction.dtype.newbyteorder())
+    assert loss(swapped, target)[0] == pytest.approx(loss(prediction, target)[0], rel=1e-13)
+
+
 def test_element_loss_names_what_does_not_fit():
     ones = np.ones(3)
-    with pytest.raises(ValueError, match=r"element_loss: loss must be squared, absolute, huber or quantile"):
+    with pytest.raises(
+        ValueError, match=r"loss must be one of squared, absolute, huber, quantile, got 'cubed'"
+    ):
         ops.element_loss("cubed", ones, ones)
+    for loss, parameter, text in (
+        ("squared", 1.0, r"parameter of squared must be None, got 1.0"),
+        ("huber", None, r"parameter of huber must be positive and finite, got None"),
+        ("huber", 0.0, r"got 0.0"),
+        ("quantile", 1.0, r"parameter of quantile must be in \(0, 1\), got 1.0"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            ops.element_loss(loss, ones, ones, parameter=parameter)
     with pytest.raises(ValueError, match=r"element_loss: target must have shape \(3,\), got \(2,\)"):
         ops.element_loss("squared", ones, ones[:2])
     with pytest.raises(TypeError, match=r"element_loss: mask must be bool, got float64"):

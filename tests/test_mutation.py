@@ -152,11 +152,15 @@ SCAN_FAULTS = [
     ),
     ("narrow_outer_product.hpp", "place.column + first, depth", "place.column, depth"),
     ("narrow_outer_product.hpp", "own + first * row, row", "own, row"),
-    ("weight_gradient.hpp", "{first, first + count}, inputs, rows", "{0, count}, inputs, rows"),
-    ("recurrent_group_gradients.hpp", "group < groups; ++group", "group < groups; groups = 0"),
-    ("recurrent_group_gradients.hpp", "block.count + kGroupRows > kBlockRows", "false && group > kBlockRows"),
+    (
+        "recurrent_group_gradients.hpp",
+        "for (index_t group = 0; group < groups",
+        "for (index_t group = 1; group < groups",
+    ),
+    ("recurrent_group_gradients.hpp", "sums += inputs * Product::stride(product.outputs);", ";"),
+    ("recurrent_group_gradients.hpp", "sums + group * size + m * stride", "sums + m * stride"),
     ("recurrent_group_gradients.hpp", "first = group * kGroupRows, active", "first = 0, active"),
-    ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden,", "gate * hidden,"),
+    ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden;", "gate * hidden;"),
 ]
 
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}

@@ -24,7 +24,8 @@ from test_recurrent_forward import FUSED, PART_SIZES, PARTS, SIZES, THREADED_SIZ
         (5, 3, 7, 17),
         (3, 4, 40, 33),
         (17, 3, 5, 20),
-        (18, 4, 5, 17),
+        (18, 9, 5, 17),
+        (9, 40, 2, 3),
         (2, 4, 30, 9),
         (3, 3, 100, 5),
     ],
@@ -152,7 +153,7 @@ def test_threads_do_not_change_a_bit(
 
 @pytest.mark.parametrize(
     "sizes",
-    [(40, 9, 17, 20), (33, 7, 20, 33), (33, 7, 40, 129), (20, 5, 16, 129), (9, 4, 24, 9), (33, 3, 40, 33)],
+    [(40, 9, 17, 20), (33, 20, 20, 33), (33, 7, 40, 129), (20, 5, 16, 129), (8, 4, 24, 9), (33, 3, 40, 33)],
     ids=str,
 )
 def test_weight_gradients_are_single_chains(

@@ -20,7 +20,7 @@ struct ElementLossSum {
   index_t count;
   const T* prediction;  // [count]
   const T* target;      // [count]
-  const bool* mask;     // [count], false: the element is not read and its slope is 0; null: all count
+  const bool* mask;     // [count], false: the element does not count, its slope is 0; null: all do
   T* slopes;            // out: [count] derivatives times scale; null: not wanted
   T scale;
 };

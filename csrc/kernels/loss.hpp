@@ -38,9 +38,9 @@ class LossPass {
         });
       case api::ElementLoss::kQuantile:
         return add(sum, [parameter, above = T(1) - parameter](T prediction, T target, T& slope) {
-          const T d = prediction - target, side = d > 0 ? above : -parameter;
-          slope = d == 0 ? T(0) : side;
-          return side * d;
+          const T d = prediction - target;
+          slope = d > 0 ? above : d < 0 ? -parameter : d;
+          return slope * d;
         });
     }
     return 0;

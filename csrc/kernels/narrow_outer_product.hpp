@@ -1,8 +1,8 @@
-// Products over rows as in outer_product.hpp for few columns, with both operands read where they lie: to pack
-// a row costs a load and a store of all of it, and here it passes by a few tiles only.
+// Products over rows as in outer_product.hpp for few sums, with both operands read where they lie: to pack a
+// row costs a load and a store of all of it, and here it passes by a few tiles only.
 //
 // Outputs fill the vectors, inputs are broadcast. Sums lie transposed, in memory of their own that stays in a
-// cache until all rows have passed: each is one chain of FMAs in ascending k, as everywhere.
+// cache until all rows have passed; each goes on as one chain of FMAs in ascending k.
 #pragma once
 
 #include "kernels/gathered_rows.hpp"
@@ -19,7 +19,7 @@ class NarrowOuterProduct {
  public:
   static RNNFAST_INLINE index_t stride(index_t outputs) { return round_up(outputs, V::kLanes); }
 
-  // b: Rows or GatheredRows. Some rows of an output's vectors and of all inputs should fit L1: kRowBlock do.
+  // b: Rows or GatheredRows. Its rows of `depth` pass by once for every panel of outputs.
   template <class B>
   static void add(parallel::Range outputs, parallel::Range inputs, parallel::Range depth,
                   const Rows<const T>& a, const B& b, T* sums) {

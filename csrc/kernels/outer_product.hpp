@@ -36,10 +36,10 @@ class OuterProduct {
     return arena.used();
   }
 
-  // a and b are Rows or GatheredRows.
-  template <class A, class B>
-  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const A& a, const B& b,
-                  const Run* runs, T* workspace, Sums sums) {
+  // b: Rows or GatheredRows.
+  template <class B>
+  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
+                  const B& b, const Run* runs, T* workspace, Sums sums) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -52,17 +52,14 @@ class OuterProduct {
           const Tiles tiles(m, m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end, block);
           const T* in_place = nullptr;  // where few columns would pass by a packed block of A
           index_t step = 0;
-          if constexpr (std::is_same_v<A, Rows<const T>>) {
-            if (a.table == nullptr && columns <= kColumnsInPlace && a.stride <= kStrideInPlace) {
-              in_place = a.at(k);
-              step = a.stride;
-            }
+          if (a.table == nullptr && columns <= kColumnsInPlace && a.stride <= kStrideInPlace) {
+            in_place = a.at(k);
+            step = a.stride;
           }
           if (in_place == nullptr) pack_rows(a, k, block, tiles, buffers.a);
           const bool across = tiles.end < m_range.end;
           const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
-          Prefetch<A> prefetch(a, next_k, depth, next_m, m_range.end,
-                               ceil_div(columns, kWidth) * tiles.count());
+          Prefetch prefetch(a, next_k, depth, next_m, m_range.end, ceil_div(columns, kWidth) * tiles.count());
           const bool fresh = sums == kFresh && k == 0;
           for (index_t column = 0; column < columns; column += kWidth) {
             const T* const panel = buffers.b + column / kWidth * stride(kWidth, block);
@@ -114,10 +111,10 @@ class OuterProduct {
 
   // The next block of A, some rows with every tile of this one: its rows lie too far apart for the hardware
   // to foresee them.
-  template <class A>
   class Prefetch {
    public:
-    RNNFAST_INLINE Prefetch(const A& a, index_t k, index_t depth, index_t m, index_t end, index_t tiles)
+    RNNFAST_INLINE Prefetch(const Rows<const T>& a, index_t k, index_t depth, index_t m, index_t end,
+                            index_t tiles)
         : a_(a),
           row_(k),
           end_(depth - k < kDepthBlock ? depth : k + kDepthBlock),
@@ -125,16 +122,14 @@ class OuterProduct {
           first_(m),
           last_(m + kRowBlock < end ? m + kRowBlock : end) {}
     RNNFAST_INLINE void some() {
-      if constexpr (std::is_same_v<A, Rows<const T>>) {
-        for (index_t i = 0; i < per_tile_ && row_ < end_; ++i, ++row_) {
-          const T* const row = a_.at(row_);
-          for (index_t m = first_; m < last_; m += kSpread) __builtin_prefetch(row + m, 0, 2);
-        }
+      for (index_t i = 0; i < per_tile_ && row_ < end_; ++i, ++row_) {
+        const T* const row = a_.at(row_);
+        for (index_t m = first_; m < last_; m += kSpread) __builtin_prefetch(row + m, 0, 2);
       }
     }
 
    private:
-    const A& a_;
+    const Rows<const T>& a_;
     index_t row_, end_, per_tile_, first_, last_;
   };
 
@@ -194,16 +189,6 @@ class OuterProduct {
     }
   }
 
-  static void pack_rows(const GatheredRows<T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
-    tiles.each([&](index_t rows, index_t first) {
-      for (index_t r = 0; r < rows; ++r) {
-        const auto place = a.find(first + r);
-        for (index_t row = 0; row < block; ++row) packed[row * rows + r] = *place.at(k + row);
-      }
-      packed += stride(rows, block);
-    });
-  }
-
   static void pack_rows(const Rows<const T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
     for (index_t row = 0; row < block; ++row) {
       const T* const from = a.at(k + row);
@@ -231,7 +216,7 @@ class OuterProduct {
     const Run* runs;
     index_t first, column, left;
   };
-  // One function for all kinds of operands: it is called for thousands of products, and large.
+  // A function of its own: it is called for thousands of products, and large.
   [[gnu::noinline]] static void any_tile(index_t rows, const Tile& own) {
     call_with_rows<kRows>(rows, [&](auto tile_rows) {
       constexpr int kTileRows = decltype(tile_rows)::value;

@@ -3,15 +3,17 @@
 //   for each step from the last to the first:
 //     dh_t    = dy_t + (what step t+1 passes on directly) + W_hh^T dsums_{t+1}
 //     dsums_t = cell gradient(dh_t, …), over the tape's gates, which are used up
-//   then the products of recurrent_gradients.hpp over all rows
+//   then the products of recurrent_gradients.hpp over all rows, or those of recurrent_group_gradients.hpp
+//   over the rows of eight samples
 //
 // The cell's gradient is the epilogue of the product with W_hh. Threads own disjoint samples in the scan and
-// disjoint outputs in the products, so no sum is ever divided. A sequence whose tape was not kept whole goes
-// segment by segment: forward once more, scan, products.
+// disjoint outputs in the products over all rows: no sum is ever divided between them. A sequence whose tape
+// was not kept whole goes segment by segment: forward once more, scan, products.
 #pragma once
 
 #include "kernels/recurrent_cell_backward.hpp"
 #include "kernels/recurrent_forward.hpp"
+#include "kernels/recurrent_gradients.hpp"
 #include "kernels/recurrent_group_gradients.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -46,18 +48,20 @@ class RecurrentBackwardPass {
     const Schedule<T> schedule(arguments.call, Schedule<T>::lay_out(dims, arena));
     const Buffers buffers = lay_out(dims, arguments.call.threads, arena);
     begin(arguments, schedule, buffers);
+    const bool grouped = Groups::suit(dims);
+    index_t most_rows = Stretch::most_rows(dims);
+    if (grouped && most_rows < Groups::fewest_rows(dims)) most_rows = Groups::fewest_rows(dims);
     Sums sums = kFresh;
     const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
       const index_t behind =
           steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
       T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
-      if (Groups::suit(dims)) {
-        const Groups groups(arguments, schedule, buffers.stretch.zeros, tape, steps, buffers.group_sums,
-                            sums);
+      if (grouped) {
+        const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, sums);
         scan_all(arguments, schedule, buffers, kept, steps, &groups);
       } else {
         scan_all(arguments, schedule, buffers, kept, steps, nullptr);
-        Stretch(arguments, schedule, buffers.stretch, tape, steps, sums).run();
+        Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, sums).run();
       }
       sums = Sums::kContinued;
     };
@@ -68,7 +72,7 @@ class RecurrentBackwardPass {
       if (dims.segment < dims.steps) recompute(arguments, schedule, buffers, kept);
       for (index_t end = kept.end, first; end > kept.begin; end = first) {
         first = end - 1;
-        while (first > kept.begin && schedule.rows(first - 1, end) <= Stretch::most_rows(dims)) --first;
+        while (first > kept.begin && schedule.rows(first - 1, end) <= most_rows) --first;
         stretch(kept, {first, end});
       }
     }
@@ -82,6 +86,7 @@ class RecurrentBackwardPass {
     T* doperand;                  // rows: gradient of h' so far, where it is not all from one product
     T *lines, *room;              // of one block of rows: gradient of h; of one row of every thread
     T* zoneout;                   // of one block of rows: masks of every state
+    T* zeros;                     // one row, also the place of an absent state
     T *unit_sums, *group_sums;
     typename Stretch::Buffers stretch;
     typename Forward::Buffers forward;
@@ -97,16 +102,22 @@ class RecurrentBackwardPass {
     buffers.room = arena.take(threads * Cells::room(dims));
     buffers.zoneout = arena.take(block * Cell::kStates * units);
     buffers.unit_sums = arena.take(UnitSums::size(dims));
+    buffers.zeros = arena.take(zeros(dims));
     buffers.group_sums = arena.take(Groups::size(dims));
-    buffers.stretch = Stretch::lay_out(dims, threads, arena);
+    if (!Groups::suit(dims)) buffers.stretch = Stretch::lay_out(dims, threads, arena);
     if (dims.segment < dims.steps) buffers.forward = Forward::lay_out(dims, threads, arena);
     return buffers;
+  }
+
+  static index_t zeros(const api::RecurrentDims& dims) {
+    const index_t state = dims.widest_state();
+    return state_stride<T>(dims.inputs > state ? dims.inputs : state);
   }
 
   static void begin(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers) {
     const api::RecurrentDims& dims = arguments.call.dims;
     for (index_t unit = 0; unit < UnitSums::size(dims); ++unit) buffers.unit_sums[unit] = T(0);
-    for (index_t unit = 0; unit < Stretch::zeros(dims); ++unit) buffers.stretch.zeros[unit] = T(0);
+    for (index_t unit = 0; unit < zeros(dims); ++unit) buffers.zeros[unit] = T(0);
     for (index_t n = 0; n < dims.batch; ++n) {
       for (int s = 0; s < Cell::kStates; ++s) {
         const index_t size = dims.state_size(s), stride = state_stride<T>(size);
@@ -134,7 +145,8 @@ class RecurrentBackwardPass {
       }
     }
     UnitSums::finish(dims, buffers.unit_sums, arguments.gradients);
-    if (Groups::suit(dims)) Groups::finish(dims, buffers.group_sums, arguments.gradients);
+    if (Groups::suit(dims))
+      Groups::finish(dims, arguments.call.threads, buffers.group_sums, arguments.gradients);
   }
 
   // The tape of some steps, as forward would have left it.
@@ -151,13 +163,17 @@ class RecurrentBackwardPass {
   static void scan_all(const Arguments& arguments, const Schedule<T>& schedule, const Buffers& buffers,
                        parallel::Range kept, parallel::Range steps, const Groups* groups) {
     const api::RecurrentDims& dims = arguments.call.dims;
-    const double operations =
-        (groups == nullptr ? 2.0 : 6.0) * static_cast<double>(schedule.rows(steps.begin, steps.end)) *
-        static_cast<double>(Cell::kGates * dims.hidden) * static_cast<double>(dims.outputs());
     const api::RecurrentCall<T>& call = arguments.call;
+    const double gates = static_cast<double>(Cell::kGates * dims.hidden);
+    double of_row = 2.0 * gates * static_cast<double>(dims.outputs());
+    if (groups != nullptr) of_row += Groups::operations(dims);
+    if (groups != nullptr && arguments.dx.data != nullptr)
+      of_row += 2.0 * gates * static_cast<double>(dims.inputs);
+    const double operations = of_row * static_cast<double>(schedule.rows(steps.begin, steps.end));
     const bool whole_rows = Cell::kGatedSums > 0 || dims.layer_norm != api::LayerNorm::kNone ||
                             dims.projection > 0 || call.resets.data != nullptr || call.zoneout.training;
-    const index_t unit_shares = whole_rows ? 0 : ceil_div(dims.hidden, kUnitGrain);
+    // Groups belong to threads that share samples.
+    const index_t unit_shares = whole_rows || groups != nullptr ? 0 : ceil_div(dims.hidden, kUnitGrain);
     for_each_share(call.threads, operations, dims.batch, steps.end - steps.begin, unit_shares,
                    [&](const ScanShare& share) {
                      const FlushDenormals flush;
@@ -219,7 +235,7 @@ class RecurrentBackwardPass {
       for (index_t r = 0; r < block.count; ++r) {
         starts[r] = !apart                 ? block.dstate[0][r]
                     : Cell::kGatedSums > 0 ? buffers_.doperand + block.n[r] * units_
-                                           : buffers_.stretch.zeros;
+                                           : buffers_.zeros;
       }
       const auto arrived = [&](index_t r, index_t unit, V dh) {
         const index_t left = dims_.outputs() - unit;
@@ -313,17 +329,16 @@ class RecurrentBackwardPass {
 
   // State s of sample n before a step, as the step saw it, where it is not on the tape.
   const T* state_before(int s, index_t n, index_t step, bool cut) const {
+    if (s == 0) return hidden_before(arguments_, schedule_, n, step, buffers_.zeros);
     const T* from = nullptr;
     if (cut) {
       from = call_.reset_state[s];
     } else if (step == 0) {
       from = call_.state[s] == nullptr ? nullptr : call_.state[s] + n * dims_.state_size(s);
-    } else if (s == 0) {
-      from = arguments_.y.at(n, schedule_.time(n, step - 1));
     } else {
       from = arguments_.checkpoints + checkpoint<Cell>(dims_, s, n, step);
     }
-    return from == nullptr ? buffers_.stretch.zeros : from;
+    return from == nullptr ? buffers_.zeros : from;
   }
 
   RNNFAST_INLINE void add_to_reset(int s, index_t n, index_t unit, V gradient) const {
@@ -339,7 +354,7 @@ class RecurrentBackwardPass {
     const T *rows[kRowBlock], *starts[kRowBlock];
     for (index_t r = 0; r < block.count; ++r) {
       rows[r] = block.tape[r] + row_.dprojected;
-      starts[r] = buffers_.stretch.zeros;
+      starts[r] = buffers_.zeros;
     }
     dense_rows<T>(block.count, rows, dims_.hidden, {1, {{0, dims_.projection}}},
                   arguments_.packed + weights_.projection_offset(), starts,
@@ -351,7 +366,7 @@ class RecurrentBackwardPass {
     const T *rows[kRowBlock], *starts[kRowBlock];
     for (index_t r = 0; r < block.count; ++r) {
       rows[r] = block.tape[r];
-      starts[r] = buffers_.stretch.zeros;
+      starts[r] = buffers_.zeros;
     }
     const Segments behind = hidden_segments<Cell>(dims_.hidden, Weights::kFirstGates, Cell::kGates);
     dense_rows<T>(block.count, rows, dims_.hidden, behind, arguments_.packed + weights_.gated_offset(),

@@ -10,22 +10,6 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// h before a step, as the step saw it; h' where there is no mask.
-template <class T>
-RNNFAST_INLINE const T* hidden_before(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
-                                      index_t n, index_t step, const T* zeros) {
-  const api::RecurrentCall<T>& call = arguments.call;
-  const T* from = nullptr;
-  if (schedule.cut_before(n, step)) {
-    from = call.reset_state[0];
-  } else if (step > 0) {
-    return arguments.y.at(n, schedule.time(n, step - 1));
-  } else if (call.state[0] != nullptr) {
-    from = call.state[0] + n * call.dims.outputs();
-  }
-  return from == nullptr ? zeros : from;
-}
-
 template <class Cell, class T>
 class StretchGradients {
   using Products = GradientProducts<Cell, T>;
@@ -34,7 +18,6 @@ class StretchGradients {
   struct Buffers {
     const T **x, **operand;  // tables of rows
     T** dx;
-    T* zeros;     // one row, also the place of an absent state
     T* products;  // packing space of every thread
   };
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
@@ -45,7 +28,6 @@ class StretchGradients {
     buffers.x = arena.template take_as<const T*>(rows);
     buffers.operand = arena.template take_as<const T*>(rows);
     buffers.dx = arena.template take_as<T*>(rows);
-    buffers.zeros = arena.take(zeros(dims));
     buffers.products = arena.take(threads * weight_gradient_workspace<T>());
     return buffers;
   }
@@ -58,18 +40,14 @@ class StretchGradients {
     return fitting < DenseProduct<T>::kDepthBlock ? DenseProduct<T>::kDepthBlock : fitting;
   }
 
-  static index_t zeros(const api::RecurrentDims& dims) {
-    const index_t state = dims.widest_state();
-    return state_stride<T>(dims.inputs > state ? dims.inputs : state);
-  }
-
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
-                   const Buffers& buffers, T* tape, parallel::Range steps, Sums sums)
+                   const Buffers& buffers, const T* zeros, T* tape, parallel::Range steps, Sums sums)
       : arguments_(arguments),
         tape_(tape),
         call_(arguments.call),
         dims_(call_.dims),
         buffers_(buffers),
+        zeros_(zeros),
         row_(dims_),
         rows_(schedule.rows(steps.begin, steps.end)),
         sums_(sums) {
@@ -81,10 +59,11 @@ class StretchGradients {
     // Few inputs are a narrow product of their own.
     const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
-    const Rows<const T> factors[kFactors] = {{nullptr, 0, buffers_.x},
-                                             {nullptr, 0, buffers_.operand},
-                                             {tape_ + row_.gated, row_.stride},
-                                             {tape_ + row_.unprojected, row_.stride}};
+    // By number; the last one, 1, is for biases, which are not products here.
+    const Rows<const T> factors[kFactors - 1] = {{nullptr, 0, buffers_.x},
+                                                 {nullptr, 0, buffers_.operand},
+                                                 {tape_ + row_.gated, row_.stride},
+                                                 {tape_ + row_.unprojected, row_.stride}};
     for (const GradientProduct<T>& product : Products(dims_, gradients, joint, false)) {
       const auto rows = [&](int f) { return factors[static_cast<int>(product.factor[f])]; };
       const auto run = [&](const auto& b) {
@@ -112,7 +91,7 @@ class StretchGradients {
         buffers_.x[row] = call_.x.at(n, t);
         if (arguments_.dx.data != nullptr) buffers_.dx[row] = arguments_.dx.at(n, t);
         buffers_.operand[row] = dims_.masked ? tape_ + row * row_.stride + row_.operand
-                                             : hidden_before(arguments_, schedule, n, step, buffers_.zeros);
+                                             : hidden_before(arguments_, schedule, n, step, zeros_);
       }
     }
   }
@@ -122,7 +101,7 @@ class StretchGradients {
   // dx[n, t] = dsums[n, t] W_ih
   void input_gradient() const {
     row_product<T>(call_.threads, rows_, dims_.inputs, input_segments<Cell>(dims_.hidden),
-                   tape_rows(row_.dsums), arguments_.packed, buffers_.zeros, {nullptr, 0, buffers_.dx});
+                   tape_rows(row_.dsums), arguments_.packed, zeros_, {nullptr, 0, buffers_.dx});
   }
 
   void bias_gradients() const {
@@ -148,6 +127,7 @@ class StretchGradients {
   const api::RecurrentCall<T>& call_;
   const api::RecurrentDims& dims_;
   const Buffers& buffers_;
+  const T* const zeros_;
   const TapeRow<Cell, T> row_;
   const index_t rows_;
   const Sums sums_;

@@ -7,7 +7,8 @@
 // (recurrent_unit_gradients.hpp): the same sums for any number of threads.
 #pragma once
 
-#include "kernels/recurrent_gradients.hpp"
+#include "kernels/narrow_outer_product.hpp"
+#include "kernels/recurrent_products.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -16,15 +17,27 @@ class GroupGradients {
   using V = Vec<T>;
   using Products = GradientProducts<Cell, T>;
   using Product = NarrowOuterProduct<T>;
-  // Sums of one group that stay in L2 beside its rows; those of all groups take as much memory as the tape of
-  // a few steps. The bounds are the same for all instruction sets, as the order of summation depends on them.
-  static constexpr index_t kMostSums = (64 << 10) / static_cast<index_t>(sizeof(T)), kFewestSteps = 4;
+  // Sums of one group stay in L2 beside its rows, and those of all groups take at most half as much memory as
+  // the tape of the whole sequence. One group has no thread to share with. The bounds depend on sizes alone
+  // and are the same for all instruction sets, as the order of summation is another where they hold.
+  static constexpr index_t kMostSums = (64 << 10) / static_cast<index_t>(sizeof(T));
   static constexpr T kOne = 1;
 
  public:
   static bool suit(const api::RecurrentDims& dims) {
-    const auto outputs = [](const GradientProduct<T>& product) { return product.outputs; };
-    return dims.steps >= kFewestSteps && sums_of(dims, outputs) <= kMostSums;
+    constexpr index_t kWidest = 64 / static_cast<index_t>(sizeof(T));  // lanes of any instruction set
+    const index_t sums =
+        sums_of(dims, [](const GradientProduct<T>& product) { return round_up(product.outputs, kWidest); });
+    const index_t tape = dims.steps * kGroupRows * TapeRow<Cell, T>(dims).stride;
+    return dims.batch > kGroupRows && sums <= kMostSums && 2 * sums <= tape;
+  }
+  // A stretch has several steps even where its tape does not stay in a cache: to load and store all sums for
+  // every step would take longer.
+  static index_t fewest_rows(const api::RecurrentDims& dims) { return 8 * dims.batch; }
+  // Of all products and one row.
+  static double operations(const api::RecurrentDims& dims) {
+    return 2.0 * static_cast<double>(
+                     sums_of(dims, [](const GradientProduct<T>& product) { return product.outputs; }));
   }
   static index_t size(const api::RecurrentDims& dims) {
     return suit(dims) ? ceil_div(dims.batch, kGroupRows) * group_size(dims) : 0;
@@ -43,29 +56,37 @@ class GroupGradients {
         start_(start),
         size_(group_size(dims_)),
         row_(dims_),
-        products_(dims_, arguments.gradients, true, true) {}
+        products_(products(dims_, arguments.gradients)) {}
 
   void run(int part, int parts) const {
     for (index_t group = part; group * kGroupRows < dims_.batch; group += parts) run_group(group);
   }
 
-  // All groups together, to where they belong.
-  static void finish(const api::RecurrentDims& dims, const T* sums,
+  // All groups together, to where they belong. Threads share the inputs.
+  static void finish(const api::RecurrentDims& dims, int threads, const T* sums,
                      const api::RecurrentGradients<T>& gradients) {
     const index_t groups = ceil_div(dims.batch, kGroupRows), size = group_size(dims);
-    for (const GradientProduct<T>& product : Products(dims, gradients, true, true)) {
-      for (index_t m = 0; m < product.inputs(); ++m) {
-        const auto place = ColumnRun<T>::find(product.run, m);
-        for (index_t n = 0; n < product.outputs; n += V::kLanes) {
-          V total = V::zero();
-          for (index_t group = 0; group < groups; ++group) total = total + V::load(sums + group * size + n);
-          T lanes[V::kLanes];
-          total.store(lanes);
-          for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
-            place.data[(n + lane) * place.stride] = lanes[lane];
+    for (const GradientProduct<T>& product : products(dims, gradients)) {
+      const index_t inputs = product.inputs(), stride = Product::stride(product.outputs);
+      const int parts =
+          parallel::worthwhile_parts(threads, static_cast<double>(groups * inputs * stride), inputs);
+      parallel::for_each_part(parts, [&](int part) {
+        const FlushDenormals flush;
+        const parallel::Range own = parallel::share(inputs, parts, part, 1);
+        for (index_t m = own.begin; m < own.end; ++m) {
+          const auto place = ColumnRun<T>::find(product.run, m);
+          for (index_t n = 0; n < product.outputs; n += V::kLanes) {
+            V total = V::zero();
+            for (index_t group = 0; group < groups; ++group)
+              total = total + V::load(sums + group * size + m * stride + n);
+            T lanes[V::kLanes];
+            total.store(lanes);
+            for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
+              place.data[(n + lane) * place.stride] = lanes[lane];
+          }
         }
-        sums += Product::stride(product.outputs);
-      }
+      });
+      sums += inputs * stride;
     }
     if (!Products::has_biases(dims, gradients)) return;
     // Both biases of these gates add to the same sums.
@@ -74,19 +95,23 @@ class GroupGradients {
   }
 
  private:
-  // Values of one group: of every input of all products so many as a function of the product says.
+  static Products products(const api::RecurrentDims& dims, const api::RecurrentGradients<T>& gradients) {
+    return Products(dims, gradients, true, Products::has_biases(dims, gradients));
+  }
+
+  // Over all products of a group, with biases: inputs times a function of the product.
   template <class Function>
   static index_t sums_of(const api::RecurrentDims& dims, const Function& of_input) {
-    api::RecurrentGradients<T> biased{};
-    T any{};
-    biased.dbias_ih = biased.dbias_hh = &any;  // with room for them, whether or not they are wanted
-    index_t size = 0;
-    for (const GradientProduct<T>& product : Products(dims, biased, true, true))
-      size += product.inputs() * of_input(product);
-    return size;
+    index_t sum = 0;
+    for (const GradientProduct<T>& product : Products(dims, {}, true, true))
+      sum += product.inputs() * of_input(product);
+    return sum;
   }
+  // Sums of different groups share no cache line, and begin in different cache sets.
   static index_t group_size(const api::RecurrentDims& dims) {
-    return sums_of(dims, [](const GradientProduct<T>& product) { return Product::stride(product.outputs); });
+    const index_t sums =
+        sums_of(dims, [](const GradientProduct<T>& product) { return Product::stride(product.outputs); });
+    return round_up(sums, kRowPadding<T>) + kRowPadding<T>;
   }
 
   // Rows of several steps: so many that the sums are seldom loaded and stored.

@@ -24,6 +24,7 @@ const T* same_shape(const py::array& array, const py::array& like, const char* n
   if (array.ndim() != like.ndim() || !std::equal(array.shape(), array.shape() + array.ndim(), like.shape()))
     fail(name, "must have the shape of prediction");
   if (!(array.flags() & py::array::c_style)) fail(name, "must be C-contiguous");
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) fail(name, "must be aligned");
   return static_cast<const T*>(array.data());
 }
 

@@ -108,7 +108,7 @@ class Loss(ABC):
             keep, count = broadcast_mask(name, mask, target.shape)
         if count == 0:
             return 0.0, xp.zeros_like(prediction)
-        if plain and (term := self._element_term()) is not None:
+        if plain and prediction.dtype.isnative and (term := self._element_term()) is not None:
             if keep is not None:
                 keep = np.broadcast_to(keep, target.shape)
             total, slopes = ops.element_loss(
@@ -134,7 +134,13 @@ class Loss(ABC):
     def _prepared(self, prediction: Array, target: Array) -> Array:
         return float_target(type(self).__name__, prediction, target, prediction.shape)
 
-    def _element_term(self) -> tuple[str, float] | None:
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        if "_terms_and_slopes" in vars(cls) and "_element_term" not in vars(cls):
+            # Other terms than those of the class above.
+            cls._element_term = Loss._element_term  # type: ignore[method-assign]
+
+    def _element_term(self) -> tuple[str, float | None] | None:
         """Loss and parameter of `ops.element_loss`, where that has these terms: NumPy arrays go its way."""
         return None
 

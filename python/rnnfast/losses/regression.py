@@ -23,8 +23,8 @@ class MSE(Loss):
         (2.0, array([0., 2.]))
     """
 
-    def _element_term(self) -> tuple[str, float]:
-        return "squared", 0.0
+    def _element_term(self) -> tuple[str, None]:
+        return "squared", None
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
@@ -44,8 +44,8 @@ class MAE(Loss):
         (1.0, array([0. , 0.5]))
     """
 
-    def _element_term(self) -> tuple[str, float]:
-        return "absolute", 0.0
+    def _element_term(self) -> tuple[str, None]:
+        return "absolute", None
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
@@ -134,12 +134,13 @@ class Quantile(Loss):
         return float_target("Quantile", prediction, target, shape)
 
     def _element_term(self) -> tuple[str, float] | None:
-        return None if isinstance(self.levels, tuple) else ("quantile", float(self.levels))  # type: ignore[arg-type]
+        return ("quantile", self.levels) if isinstance(self.levels, float) else None
 
     def _terms_and_slopes(
         self, xp: Any, prediction: Array, target: Array, gradient: bool
     ) -> tuple[Array, Array]:
         levels = xp.asarray(self.levels, dtype=prediction.dtype)
         difference = (target[..., None] if target.ndim < prediction.ndim else target) - prediction
-        slopes = xp.where(difference < 0, 1 - levels, -levels)
-        return -slopes * difference, slopes * (difference != 0)
+        below = xp.where(difference > 0, -levels, difference)  # 0 and NaN stay what they are
+        slopes = xp.where(difference < 0, 1 - levels, below)
+        return -slopes * difference, slopes

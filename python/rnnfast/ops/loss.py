@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rnnfast import _core
 
 from .arrays import Array, check_array, check_float, contiguous
+
+# Of every loss what its parameter must be, and the bound that it is below; 0: it has none.
+_PARAMETERS = {
+    "squared": ("None", 0.0),
+    "absolute": ("None", 0.0),
+    "huber": ("positive and finite", math.inf),
+    "quantile": ("in (0, 1)", 1.0),
+}
 
 
 def element_loss(
@@ -16,7 +26,7 @@ def element_loss(
     *,
     mask: Array | None = None,
     scale: float = 1.0,
-    parameter: float = 0.0,
+    parameter: float | None = None,
     slopes: bool = True,
 ) -> tuple[float, Array | None]:
     """Σ term(d) over the elements and scale · d term / d prediction of each, with d = prediction − target.
@@ -28,7 +38,7 @@ def element_loss(
         target: like the prediction.
         mask: bool, of that shape, False where an element does not count and may hold anything; None: all do.
         scale: factor of the slopes.
-        parameter: δ or q.
+        parameter: δ > 0 of "huber", q in (0, 1) of "quantile"; the others have none.
         slopes: whether they are wanted.
 
     Returns:
@@ -38,13 +48,19 @@ def element_loss(
         TypeError, ValueError: naming the argument.
     """
     where = "element_loss"
+    rule = _PARAMETERS.get(loss)
+    if rule is None:
+        raise ValueError(f"{where}: loss must be one of {', '.join(_PARAMETERS)}, got {loss!r}")
+    words, most = rule
+    if (parameter is None) != (most == 0) or (parameter is not None and not 0 < parameter < most):
+        raise ValueError(f"{where}: parameter of {loss} must be {words}, got {parameter}")
     check_float(where, "prediction", prediction)
     check_array(where, "target", target, prediction.shape, prediction.dtype)
     if mask is not None:
         check_array(where, "mask", mask, prediction.shape, np.dtype(bool))
     return _core.element_loss(
         loss,
-        parameter,
+        0.0 if parameter is None else parameter,
         contiguous(prediction),
         contiguous(target),
         None if mask is None else contiguous(mask),
