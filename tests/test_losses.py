@@ -123,14 +123,23 @@ def test_the_kernel_computes_what_numpy_computes(name, count, variant, dtype):
 
 
 def test_a_loss_with_terms_of_its_own_uses_them():
+    class Halves:
+        def _terms_and_slopes(self, xp, prediction, target, gradient):
+            terms, slopes = super()._terms_and_slopes(xp, prediction, target, gradient)
+            return terms / 2, slopes / 2
+
     class Halved(losses.MSE):
         def _terms_and_slopes(self, xp, prediction, target, gradient):
             terms, slopes = super()._terms_and_slopes(xp, prediction, target, gradient)
             return terms / 2, slopes / 2
 
-    value, slopes = Halved()(np.array([3.0]), np.array([1.0]))
-    assert value == 2.0
-    np.testing.assert_array_equal(slopes, [2.0])
+    class Mixed(Halves, losses.MSE):
+        pass
+
+    for loss in (Halved(), Mixed()):
+        value, slopes = loss(np.array([3.0]), np.array([1.0]))
+        assert value == 2.0
+        np.testing.assert_array_equal(slopes, [2.0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,6 +163,15 @@ def test_element_loss_names_what_does_not_fit():
     ):
         with pytest.raises(ValueError, match=text):
             ops.element_loss(loss, ones, ones, parameter=parameter)
+    for words in ({"parameter": "1"}, {"parameter": np.ones(1)}, {"parameter": 1.0, "scale": None}):
+        with pytest.raises(TypeError, match=r"element_loss: (parameter|scale) must be a number, got"):
+            ops.element_loss("huber", ones, ones, **words)
+    with pytest.raises(ValueError, match=r"loss must be one of"):
+        ops.element_loss(["squared"], ones, ones)
+    with pytest.raises(TypeError, match=r"Huber: delta must be a number, got '1'"):
+        losses.Huber("1")
+    with pytest.raises(ValueError, match=r"Huber: delta must be positive and finite"):
+        losses.Huber(10**400)
     with pytest.raises(ValueError, match=r"element_loss: target must have shape \(3,\), got \(2,\)"):
         ops.element_loss("squared", ones, ones[:2])
     with pytest.raises(TypeError, match=r"element_loss: mask must be bool, got float64"):

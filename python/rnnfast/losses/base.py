@@ -136,8 +136,9 @@ class Loss(ABC):
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
-        if "_terms_and_slopes" in vars(cls) and "_element_term" not in vars(cls):
-            # Other terms than those of the class above.
+        names = ("_terms_and_slopes", "_element_term")
+        terms, element = (next(k for k, of in enumerate(cls.__mro__) if name in vars(of)) for name in names)
+        if terms < element:  # other terms than those that the kernel was named for
             cls._element_term = Loss._element_term  # type: ignore[method-assign]
 
     def _element_term(self) -> tuple[str, float | None] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,9 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.delta < math.inf:
+        if not isinstance(self.delta, Real):
+            raise TypeError(f"Huber: delta must be a number, got {self.delta!r}")
+        if not 0 < self.delta < sys.float_info.max:
             raise ValueError(f"Huber: delta must be positive and finite, got {self.delta}")
 
     def _element_term(self) -> tuple[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from numbers import Real
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .arrays import Array, check_array, check_float, contiguous
 _PARAMETERS = {
     "squared": ("None", 0.0),
     "absolute": ("None", 0.0),
-    "huber": ("positive and finite", math.inf),
+    "huber": ("positive and finite", sys.float_info.max),
     "quantile": ("in (0, 1)", 1.0),
 }
 
@@ -48,10 +49,13 @@ def element_loss(
         TypeError, ValueError: naming the argument.
     """
     where = "element_loss"
-    rule = _PARAMETERS.get(loss)
+    rule = _PARAMETERS.get(loss) if isinstance(loss, str) else None
     if rule is None:
         raise ValueError(f"{where}: loss must be one of {', '.join(_PARAMETERS)}, got {loss!r}")
     words, most = rule
+    for name, value in (("parameter", parameter), ("scale", scale)):
+        if not isinstance(value, Real) and (name == "scale" or value is not None):
+            raise TypeError(f"{where}: {name} must be a number, got {value!r}")
     if (parameter is None) != (most == 0) or (parameter is not None and not 0 < parameter < most):
         raise ValueError(f"{where}: parameter of {loss} must be {words}, got {parameter}")
     check_float(where, "prediction", prediction)
@@ -60,10 +64,10 @@ def element_loss(
         check_array(where, "mask", mask, prediction.shape, np.dtype(bool))
     return _core.element_loss(
         loss,
-        0.0 if parameter is None else parameter,
+        0.0 if parameter is None else float(parameter),
         contiguous(prediction),
         contiguous(target),
         None if mask is None else contiguous(mask),
-        scale,
-        slopes,
+        float(scale),
+        bool(slopes),
     )
