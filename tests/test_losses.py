@@ -103,7 +103,7 @@ class Other(np.ndarray):
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 1000])
 @pytest.mark.parametrize("name", ["mse", "mae", "huber", "quantile"])
-def test_the_kernel_computes_what_numpy_computes(name, count, variant, dtype):
+def test_value_and_gradient_are_those_of_numpy(name, count, variant, dtype):
     loss = {"huber": losses.Huber(0.7), "quantile": losses.Quantile(0.8)}.get(name) or losses.get(name)
     random = np.random.default_rng(count)
     prediction, target = random.standard_normal((2, count)).astype(dtype)

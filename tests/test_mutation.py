@@ -32,6 +32,7 @@ VARIANTS["AVX512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-m
 PARTS = ("variant", "sequence_layers")  # the files of csrc/cpu that make up a variant
 CELL_TESTS = "test_recurrent_backward.py"
 LAYER_TESTS = "test_convolution.py test_rows.py"
+LOSS_TESTS = "test_losses.py"
 
 pytestmark = [
     pytest.mark.mutation,
@@ -163,6 +164,16 @@ SCAN_FAULTS = [
     ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden;", "gate * hidden;"),
 ]
 
+# Of the losses.
+LOSS_FAULTS = [
+    ("loss.hpp", "slope = d + d;", "slope = d;"),
+    ("loss.hpp", "d < 0 ? T(-1) : d;", "d < 0 ? T(1) : d;"),
+    ("loss.hpp", "d - T(0.5) * slope", "d + T(0.5) * slope"),
+    ("loss.hpp", "d < 0 ? -parameter : d;", "d < 0 ? parameter : d;"),
+    ("loss.hpp", "!mask[k]", "mask[k]"),
+    ("loss.hpp", "+= sums[lane + width]", "-= sums[lane + width]"),
+]
+
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}
 FAULTS = list(faults())
 
@@ -241,7 +252,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def check_is_clean(build: Build) -> None:
-    done = build.gradient_check(f"{CELL_TESTS} {LAYER_TESTS}")
+    done = build.gradient_check(f"{CELL_TESTS} {LAYER_TESTS} {LOSS_TESTS}")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -278,6 +289,11 @@ def faulty(fault: tuple[str, str, str]) -> tuple[str, str]:
 @pytest.mark.parametrize("fault", SCAN_FAULTS, ids=str)
 def test_a_fault_of_the_scan_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
     check_is_noticed(build, *faulty(fault), "variant")
+
+
+@pytest.mark.parametrize("fault", LOSS_FAULTS, ids=str)
+def test_a_fault_of_a_loss_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
+    check_is_noticed(build, *faulty(fault), "variant", LOSS_TESTS)
 
 
 @pytest.mark.parametrize("fault", LAYER_FAULTS, ids=str)
