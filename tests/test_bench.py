@@ -352,11 +352,26 @@ def test_layer_norm_lstm_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_rest_comes_before_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a rest, threads that spin on after one contender's turn are asleep in the next one's."""
-    events: list[str] = []
-    monkeypatch.setattr(timing.time, "sleep", lambda seconds: events.append(f"rest {seconds}"))
-    contenders = {name: lambda name=name: events.append(name) for name in "ab"}
-    timing.measure(contenders, 1e-9, 1e-9, rest=0.5)
-    assert events[-4:] == ["rest 0.5", "a", "rest 0.5", "b"]
+    """With a rest, threads that spin on after one contender's turn are asleep in the next one's; what it
+    costs to wake those of the contender itself is not timed.
+    """
+    now, events = 0.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        events.append(f"rest {seconds}")
+
+    def call(name: str, seconds: float) -> None:
+        nonlocal now
+        now += 1.0 if events and events[-1].startswith("rest") else seconds
+        events.append(name)
+
+    monkeypatch.setattr(timing.time, "sleep", sleep)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    contenders = {"a": lambda: call("a", timing.WAKE / 2.5), "b": lambda: call("b", 2 * timing.WAKE)}
+    timings = timing.measure(contenders, 1e-9, 1e-9, rest=0.5)
+    assert events[-6:] == ["rest 0.5", "a", "a", "a", "rest 0.5", "b"]
+    assert timings["a"].rounds == pytest.approx([timing.WAKE / 2.5] * 5)
     timing.measure(contenders, 1e-9, 1e-9)
     assert events[-2:] == ["a", "b"]

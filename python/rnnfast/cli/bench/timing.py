@@ -28,8 +28,11 @@ SHORT_ROUND = 2e-3
 # that most calls follow one of their own kind, as in a loop of training.
 LONG_ROUND = 2e-2
 # Threads of a library go on spinning for some milliseconds after its last call, and would take a core from
-# the contender whose turn it is: with several threads there is a rest before every turn.
+# the contender whose turn it is: with several threads there is a rest before every turn. Those of that
+# contender sleep then as well, and a core that slept can take milliseconds to come back: a turn begins with as
+# many calls, not timed, as fit into WAKE.
 REST = 1e-2
+WAKE = 2e-2
 
 
 class Timing(NamedTuple):
@@ -93,7 +96,7 @@ def measure(
         contenders: jobs by name.
         seconds: roughly how long each of them is run.
         shortest_round: a turn lasts at least so many seconds, or a fifth of `seconds` if that is less.
-        rest: seconds of sleep before every turn.
+        rest: seconds of sleep before every turn; there are WAKE seconds of calls behind it then.
 
     Returns:
         Their timings; at least five rounds each, and as many of one as of the other.
@@ -102,6 +105,7 @@ def measure(
     first = {name: _round(job, 1) for name, job in contenders.items()}
     warm = {name: _round(job, 1) for name, job in contenders.items()}
     calls = {name: max(1, int(shortest / max(duration, 1e-7))) for name, duration in warm.items()}
+    waking = {name: int(WAKE / max(duration, 1e-7)) for name, duration in warm.items()}
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
     busy, passed = dict.fromkeys(contenders, 0.0), dict.fromkeys(contenders, 0.0)
     longest = max(warm[name] * calls[name] for name in contenders)
@@ -109,6 +113,7 @@ def measure(
         for name, job in contenders.items():
             if rest:
                 time.sleep(rest)
+                _round(job, waking[name])
             before, start = time.process_time(), time.perf_counter()
             rounds[name].append(_round(job, calls[name]))
             passed[name] += time.perf_counter() - start
@@ -121,11 +126,11 @@ def measure(
 
 def _round(job: Job | Prepared, calls: int) -> float:
     if isinstance(job, Prepared):
-        return sum(_call(job) for _ in range(calls)) / calls
+        return sum(_call(job) for _ in range(calls)) / max(calls, 1)
     start = time.perf_counter()
     for _ in range(calls):
         job()
-    return (time.perf_counter() - start) / calls
+    return (time.perf_counter() - start) / max(calls, 1)
 
 
 def _call(job: Prepared) -> float:
