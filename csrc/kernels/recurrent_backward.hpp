@@ -174,11 +174,11 @@ class RecurrentBackwardPass {
                             dims.projection > 0 || call.resets.data != nullptr || call.zoneout.training;
     // Groups belong to threads that share samples.
     const index_t unit_shares = whole_rows || groups != nullptr ? 0 : ceil_div(dims.hidden, kUnitGrain);
-    for_each_share(call.threads, operations, dims.batch, steps.end - steps.begin, unit_shares,
+    for_each_share(schedule, call.threads, operations, steps.end - steps.begin, unit_shares,
                    [&](const ScanShare& share) {
                      const FlushDenormals flush;
                      RecurrentBackwardPass(arguments, schedule, buffers, kept, steps, share).scan();
-                     if (groups != nullptr) groups->run(share.part, share.parts);
+                     if (groups != nullptr) groups->run(share.positions);
                    });
   }
 
@@ -192,7 +192,7 @@ class RecurrentBackwardPass {
         kept_(kept),
         steps_(steps),
         share_(share),
-        own_(share.positions()),
+        own_(share.positions),
         own_units_(share.units(dims_.outputs(), kUnitGrain)),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         row_(dims_),

@@ -84,7 +84,7 @@ class RecurrentForwardPass {
     const index_t unit_shares = Lines::wanted(dims) || with_options(arguments)
                                     ? 0
                                     : ceil_div(Weights{0, dims.hidden, 0}.panels(), kPanelsTogether);
-    for_each_share(arguments.call.threads, operations, dims.batch, steps.end - steps.begin, unit_shares,
+    for_each_share(schedule, arguments.call.threads, operations, steps.end - steps.begin, unit_shares,
                    [&](const ScanShare& share) {
                      const FlushDenormals flush;
                      RecurrentForwardPass(arguments, schedule, buffers, steps, before, share).scan();
@@ -101,7 +101,7 @@ class RecurrentForwardPass {
         steps_(steps),
         before_(before),
         share_(share),
-        own_(share.positions()),
+        own_(share.positions),
         weights_{dims_.inputs, dims_.hidden, dims_.projection},
         tape_row_(dims_),
         cell_(call_),

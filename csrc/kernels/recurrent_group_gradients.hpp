@@ -58,8 +58,8 @@ class GroupGradients {
         row_(dims_),
         products_(products(dims_, arguments.gradients)) {}
 
-  void run(int part, int parts) const {
-    for (index_t group = part; group * kGroupRows < dims_.batch; group += parts) run_group(group);
+  void run(const OwnPositions& own) const {
+    for (index_t group = own.first; group < own.end; group += own.apart) run_group(group);
   }
 
   // All groups together, to where they belong. Threads share the inputs.

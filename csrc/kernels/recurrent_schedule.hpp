@@ -19,6 +19,24 @@ namespace rnnfast::RNNFAST_ISA {
 // threads.
 constexpr index_t kGroupRows = 8;
 
+// The positions of one thread: those of every apart-th group from `first` on.
+struct OwnPositions {
+  index_t first, end, apart;  // groups
+
+  RNNFAST_INLINE index_t at(index_t own) const {
+    if (apart == 1) return first * kGroupRows + own;  // without a division, which small layers feel
+    return (first + own / kGroupRows * apart) * kGroupRows + own % kGroupRows;
+  }
+  // How many of the positions below `count` are its own.
+  RNNFAST_INLINE index_t below(index_t count) const {
+    const index_t group = count / kGroupRows;  // the one that `count` cuts
+    if (group < first) return 0;
+    if (apart == 1) return (group < end ? count : end * kGroupRows) - first * kGroupRows;
+    const index_t before = (group - first + apart - 1) / apart * kGroupRows;
+    return (group - first) % apart == 0 ? before + count % kGroupRows : before;
+  }
+};
+
 template <class T>
 class Schedule {
  public:
@@ -73,6 +91,15 @@ class Schedule {
     return t < length(n) && *call_.resets.at(n, t);
   }
 
+  // What belongs to one of several threads: groups that lie together where all samples are equally long, as
+  // hardware fetches rows ahead that are neighbours; else some of all lengths.
+  RNNFAST_INLINE OwnPositions own(int part, int parts) const {
+    const index_t groups = ceil_div(call_.dims.batch, kGroupRows);
+    if (call_.lengths != nullptr) return {part, groups, parts};
+    const parallel::Range share = parallel::share(groups, parts, part, 1);
+    return {share.begin, share.end, 1};
+  }
+
   // Number of a row among those of all steps, and how many rows steps begin … end - 1 have.
   RNNFAST_INLINE index_t row(index_t step, index_t position) const {
     return memory_.first_row[step] + position;
@@ -86,31 +113,13 @@ class Schedule {
   const Memory memory_;
 };
 
-// The positions of one thread: every parts-th group.
-struct OwnPositions {
-  int part, parts;
-
-  RNNFAST_INLINE index_t at(index_t own) const {
-    if (parts == 1) return own;  // the usual case of small layers, where a division is felt at every step
-    return (own / kGroupRows * parts + part) * kGroupRows + own % kGroupRows;
-  }
-  // How many of the positions below `count` are its own.
-  RNNFAST_INLINE index_t below(index_t count) const {
-    if (parts == 1) return count;
-    const index_t whole = count / kGroupRows, own = (whole + parts - 1 - part) / parts;
-    return own * kGroupRows + (whole % parts == part ? count % kGroupRows : 0);
-  }
-};
-
 // What one thread does of a scan: some samples, all of their units, and it never waits; or, where there are
 // fewer groups of samples than threads, some units of all samples, and it meets the others after every step.
 struct ScanShare {
   int part, parts;
+  OwnPositions positions;
   parallel::Barrier* barrier;  // null: by samples
 
-  RNNFAST_INLINE OwnPositions positions() const {
-    return barrier == nullptr ? OwnPositions{part, parts} : OwnPositions{0, 1};
-  }
   // Of `count` units, or panels of them, those that are its own.
   RNNFAST_INLINE parallel::Range units(index_t count, index_t grain) const {
     return barrier == nullptr ? parallel::Range{0, count} : parallel::share(count, parts, part, grain);
@@ -124,19 +133,22 @@ struct ScanShare {
 
 // body(share) on every thread that a scan of `steps` steps and so many operations deserves. unit_shares:
 // parts that the units may be divided into, 0 where they may not.
-template <class Body>
-RNNFAST_INLINE void for_each_share(int threads, double operations, index_t batch, index_t steps,
+template <class T, class Body>
+RNNFAST_INLINE void for_each_share(const Schedule<T>& schedule, int threads, double operations, index_t steps,
                                    index_t unit_shares, Body&& body) {
-  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(batch, kGroupRows));
+  const OwnPositions all = schedule.own(0, 1);
+  const int parts = parallel::worthwhile_parts(threads, operations, all.end);
   const double step = steps > 0 ? operations / static_cast<double>(steps) : 0;
   const int at_once = parallel::worthwhile_parts_at_once(threads, step, unit_shares);
   // Half as many threads again, at least: by samples nobody waits.
   if (2 * at_once > 3 * parts) {
     parallel::Barrier barrier(at_once);
-    auto of_part = [&](int part) { body(ScanShare{part, at_once, &barrier}); };
+    auto of_part = [&](int part) { body(ScanShare{part, at_once, all, &barrier}); };
     if (parallel::for_each_part_at_once(at_once, of_part)) return;
   }
-  parallel::for_each_part(parts, [&](int part) { body(ScanShare{part, parts, nullptr}); });
+  parallel::for_each_part(parts, [&](int part) {
+    body(ScanShare{part, parts, schedule.own(part, parts), nullptr});
+  });
 }
 
 }  // namespace rnnfast::RNNFAST_ISA
