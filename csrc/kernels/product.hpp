@@ -185,7 +185,7 @@ template <class T>
 using HalfDenseProduct = PanelProduct<T, 1, kDenseVectors>;
 static_assert(kDenseVectors == 2);
 
-// No finish that takes two vectors at once.
+// No finish that takes all rows of a panel at once.
 struct OneByOne {
   template <class... Any>
   RNNFAST_INLINE bool operator()(Any...) const {
@@ -194,13 +194,13 @@ struct OneByOne {
 };
 
 // finish(row, column, vector) for every vector of row x W, over 1 to kRowBlock rows. Row r's sums start
-// from starts[r], which holds whole panels of columns. Both vectors of a whole panel are offered to
-// finish_two(row, column, pair) first, which may decline by false. Columns from `begin`, where a panel
-// begins.
-template <class T, class Finish, class FinishTwo = OneByOne>
+// from starts[r], which holds whole panels of columns. The sums of all rows of a panel, kDenseWidth of each,
+// are offered to finish_panel(column, sums) first, which may decline by false. Columns from `begin`, where a
+// panel begins.
+template <class T, class Finish, class FinishPanel = OneByOne>
 RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
                                const T* packed, const T* const* starts, Finish&& finish,
-                               FinishTwo&& finish_two = {}, index_t begin = 0) {
+                               FinishPanel&& finish_panel = {}, index_t begin = 0) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
   const index_t panel_size = segments.depth() * kWidth;
@@ -211,15 +211,14 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
   packed += begin / kWidth * panel_size;
   for (index_t column = begin; column < columns;) {
     const index_t left = ceil_div(columns - column, kWidth), panels = left < most ? left : most;
-    const auto for_each_line = [&](auto&& body) {  // of sums
-      for (index_t p = 0; p < panels; ++p) {
-        for (index_t r = 0; r < count; ++r) body(r, column + p * kWidth, sums + (p * count + r) * kWidth);
+    for (index_t p = 0; p < panels; ++p) {
+      for (index_t r = 0; r < count; ++r) {
+        for (int c = 0; c < kDenseVectors; ++c) {
+          V::load(starts[r] + column + p * kWidth + c * V::kLanes)
+              .store(sums + (p * count + r) * kWidth + c * V::kLanes);
+        }
       }
-    };
-    for_each_line([&](index_t r, index_t first, T* line) {
-      for (int c = 0; c < kDenseVectors; ++c)
-        V::load(starts[r] + first + c * V::kLanes).store(line + c * V::kLanes);
-    });
+    }
     if (count <= kFewRows) {
       call_with_rows<kFewRows>(count, [&](auto few) {
         constexpr int kFew = decltype(few)::value;
@@ -233,11 +232,15 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
     } else {
       DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far);
     }
-    for_each_line([&](index_t r, index_t first, const T* line) {
-      if (first + kWidth <= columns && finish_two(r, first, Pair<T>::load(line, line + V::kLanes))) return;
-      for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c)
-        finish(r, first + c * V::kLanes, V::load(line + c * V::kLanes));
-    });
+    for (index_t p = 0; p < panels; ++p) {
+      const index_t first = column + p * kWidth;
+      const T* const own = sums + p * count * kWidth;
+      if (finish_panel(first, own)) continue;
+      for (index_t r = 0; r < count; ++r) {
+        for (int c = 0; c < kDenseVectors && first + c * V::kLanes < columns; ++c)
+          finish(r, first + c * V::kLanes, V::load(own + r * kWidth + c * V::kLanes));
+      }
+    }
     column += panels * kWidth;
     packed += panels * panel_size;
   }

@@ -15,6 +15,7 @@
 #include "kernels/recurrent_forward.hpp"
 #include "kernels/recurrent_gradients.hpp"
 #include "kernels/recurrent_group_gradients.hpp"
+#include "kernels/recurrent_panels_backward.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -229,6 +230,7 @@ class RecurrentBackwardPass {
     const Segments segments = split_ ? input_segments<Cell>(dims_.hidden)
                                      : hidden_segments<Cell>(dims_.hidden, 0, Weights::kFirstGates);
     const Cells cell = cell_;
+    const PanelBackward<Cell, T> panel(cell, dims_.hidden);
     const bool plain = cell.plain() && !apart && !last;
     for (index_t first = begin; first < end; first += kRowBlock) {
       begin_block(block, step, first, end, product, last);
@@ -252,15 +254,12 @@ class RecurrentBackwardPass {
         if (unit % kRowPadding<T> == 0) cell.prefetch(block, r, unit + kRowPadding<T>);
         cell.act(block, r, unit, left, dh);
       };
-      const auto both_arrived = [&](index_t r, index_t unit, Pair<T> dh) {
-        if (!plain || block.cut[r]) return false;
-        cell.prefetch(block, r, unit + kDenseWidth<T>);
-        cell.act_two(block, r, unit, dh);
-        return true;
+      const auto panel_arrived = [&](index_t unit, const T* sums) {
+        return plain && panel.act(block, unit, sums, arrived);
       };
       if (product) {
         dense_rows<T>(block.count, block.sums, own_units_.end, segments,
-                      arguments_.packed + weights_.hidden_offset(), starts, arrived, both_arrived,
+                      arguments_.packed + weights_.hidden_offset(), starts, arrived, panel_arrived,
                       own_units_.begin);
       } else {
         for (index_t r = 0; r < block.count; ++r) {
@@ -281,6 +280,7 @@ class RecurrentBackwardPass {
   // `last`.
   void begin_block(Block& block, index_t step, index_t first, index_t end, bool product, bool last) const {
     block.count = end - first < kRowBlock ? end - first : kRowBlock;
+    block.any_cut = false;
     const index_t acting = step - 1, sums = split_ ? row_.second : row_.dsums;
     T* const behind = product ? tape(step, 0) + sums : nullptr;
     T* const taped = last ? nullptr : tape(acting, 0);
@@ -292,6 +292,7 @@ class RecurrentBackwardPass {
       if (product) block.sums[r] = behind + position * row_.stride;
       for (int s = 0; s < Cell::kStates; ++s) block.dstate[s][r] = dstate(s, n);
       block.cut[r] = product && schedule_.cut_before(n, step);
+      block.any_cut = block.any_cut || block.cut[r];
       if (block.cut[r]) cut_other_states(n);
       if (last) continue;
       const index_t t = schedule_.time(n, acting);

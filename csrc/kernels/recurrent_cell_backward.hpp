@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/layer_norm.hpp"
+#include "kernels/recurrent_places.hpp"
 #include "kernels/recurrent_unit_gradients.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -15,6 +16,7 @@ struct BackwardBlock {
   index_t count;
   index_t n[kRowBlock], group[kRowBlock];
   bool cut[kRowBlock];       // the gradient of the state behind the step ends there
+  bool any_cut;              // in one of the rows
   const T* sums[kRowBlock];  // gradients of the next step's sums
   // Of the step itself:
   T* tape[kRowBlock];
@@ -77,24 +79,23 @@ class CellBackward {
     return Cell::kUnitWeights == 0 && Cell::kGatedSums == 0 && !zoned && !projected_ && !normed_;
   }
 
-  // Two whole vectors of units from `unit` on.
-  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, Pair<T> dh) const {
+  // Two vectors of values that lie where `places` says.
+  template <class Places>
+  RNNFAST_INLINE void act_two(const Block& block, const Places& places, Pair<T> dh) const {
     using W = Pair<T>;
-    const auto load = [unit](const T* row) { return W::load(row + unit, row + unit + V::kLanes); };
-    const auto store = [unit](W value, T* row) { value.store(row + unit, row + unit + V::kLanes); };
-    if (block.dy[r] != nullptr) dh = dh + load(block.dy[r]);
+    if (places.given(block.dy)) dh = dh + places.load_up_to(block.dy);
     if (bounded_) dh = at_most(at_least(dh, W::broadcast(-bound_)), W::broadcast(bound_));
-    T* const row = block.tape[r];
     W tape[Cell::kSums], previous[Cell::kStates], next[Cell::kStates], unit_weight[kUnitSlots<Cell>];
     W dnext[Cell::kStates], dsum[Cell::kSums], dprevious[Cell::kStates], dunit[kUnitSlots<Cell>];
-    for (int s = 0; s < Cell::kSums; ++s) tape[s] = s < Cell::kTape ? load(row + s * hidden_) : W::zero();
-    previous[0] = Cell::kOutputState == 0 ? load(block.previous[0][r]) : W::zero();
-    next[0] = Cell::kOutputState == 0 ? load(block.h[r]) : W::zero();
+    for (int s = 0; s < Cell::kSums; ++s)
+      tape[s] = s < Cell::kTape ? places.load_up_to(block.tape, s * hidden_) : W::zero();
+    previous[0] = Cell::kOutputState == 0 ? places.load_up_to(block.previous[0]) : W::zero();
+    next[0] = Cell::kOutputState == 0 ? places.load_up_to(block.h) : W::zero();
     dnext[0] = dh;
     for (int s = 1; s < Cell::kStates; ++s) {
-      previous[s] = load(block.previous[s][r]);
+      previous[s] = places.load_up_to(block.previous[s]);
       next[s] = W::zero();
-      dnext[s] = load(block.dstate[s][r]);
+      dnext[s] = places.load(block.dstate[s]);
     }
     if constexpr (Cell::kOutputState > 0) {
       W dc;
@@ -103,8 +104,8 @@ class CellBackward {
     }
     Cell::state_gradient(tape, previous, next, unit_weight, dnext, dsum, dprevious, dunit);
     // The sum with what zoneout keeps, as in act_cell: +0 where that would be -0.
-    for (int s = 0; s < Cell::kStates; ++s) store(dprevious[s] + W::zero(), block.dstate[s][r]);
-    for (int s = 0; s < Cell::kSums; ++s) store(dsum[s], row + s * hidden_);
+    for (int s = 0; s < Cell::kStates; ++s) places.store(dprevious[s] + W::zero(), block.dstate[s]);
+    for (int s = 0; s < Cell::kSums; ++s) places.store_up_to(dsum[s], block.tape, s * hidden_);
   }
 
   // What `act` will read of a row's units from `unit` on: the tape lies too far apart, row by row, for the

@@ -3,6 +3,7 @@
 
 #include "kernels/layer_norm.hpp"
 #include "kernels/recurrent_layout.hpp"
+#include "kernels/recurrent_places.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -62,43 +63,30 @@ class CellForward {
     return Cell::kUnitWeights == 0 && !zoned && !projected_ && !normed_;
   }
 
-  // Two vectors of units, of rows r and r + 1 (kRows = 1), or of one row side by side (kRows = 0); sum s lies
-  // s * run behind the first of each.
-  template <int kRows>
-  RNNFAST_INLINE void act_two(const Block& block, index_t r, index_t unit, const T* sums, const T* sums_too,
+  // Two vectors of values that lie where `places` says. sums: of the first of them, `apart` further
+  // those of the next one; sum s lies s * run behind the first sum.
+  template <class Places>
+  RNNFAST_INLINE void act_two(const Block& block, const Places& places, const T* sums, index_t apart,
                               index_t run) const {
     using W = Pair<T>;
-    const index_t r_too = r + kRows, unit_too = kRows == 0 ? unit + V::kLanes : unit;
     W sum[Cell::kSums], next[Cell::kStates], tape[Cell::kSums], previous[Cell::kStates],
         unit_weight[kUnitSlots<Cell>];
-    for (int s = 0; s < Cell::kSums; ++s) sum[s] = W::load(sums + s * run, sums_too + s * run);
-    previous[0] = Cell::kOutputState > 0
-                      ? W::zero()
-                      : W::load(block.previous[0][r] + unit, block.previous[0][r_too] + unit_too);
-    for (int s = 1; s < Cell::kStates; ++s)
-      previous[s] = W::load(block.previous[s][r] + unit, block.previous[s][r_too] + unit_too);
+    for (int s = 0; s < Cell::kSums; ++s) sum[s] = places.load_sums(sums + s * run, apart);
+    previous[0] = Cell::kOutputState > 0 ? W::zero() : places.load(block.previous[0]);
+    for (int s = 1; s < Cell::kStates; ++s) previous[s] = places.load(block.previous[s]);
     Cell::state(sum, previous, unit_weight, next, tape);
     if constexpr (Cell::kOutputState > 0) next[0] = Cell::output(tape, next[Cell::kOutputState]);
-    const index_t left = hidden_ - unit, left_too = kRows == 0 ? left - V::kLanes : left;
-    T *const kept = block.tape[r], *const kept_too = block.tape[r_too];
-    if (kept != nullptr) {
-      for (int s = 0; s < Cell::kTape; ++s) {
-        const index_t run_of_tape = s * hidden_;
-        keep_two(tape[s], kept + run_of_tape + unit, kept_too + run_of_tape + unit_too, left, left_too);
-      }
-      for (int s = 1; s < Cell::kStates; ++s) {
-        const index_t run_of_tape = row_.states + (s - 1) * hidden_;
-        keep_two(next[s], kept + run_of_tape + unit, kept_too + run_of_tape + unit_too, left, left_too);
-      }
+    if (places.given(block.tape)) {
+      for (int s = 0; s < Cell::kTape; ++s) places.keep(tape[s], block.tape, s * hidden_);
+      for (int s = 1; s < Cell::kStates; ++s)
+        places.keep(next[s], block.tape, row_.states + (s - 1) * hidden_);
     }
     for (int s = 1; s < Cell::kStates; ++s) {
-      next[s].store(block.previous[s][r] + unit, block.previous[s][r_too] + unit_too);
-      if (block.states[s][r] != nullptr)
-        store_up_to(next[s], block.states[s][r] + unit, left, block.states[s][r_too] + unit_too, left_too);
+      places.store(next[s], block.previous[s]);
+      if (places.given(block.states[s])) places.store_up_to(next[s], block.states[s]);
     }
-    next[0].store(block.next_h[r] + unit, block.next_h[r_too] + unit_too);
-    if (block.y[r] != nullptr)
-      store_up_to(next[0], block.y[r] + unit, left, block.y[r_too] + unit_too, left_too);
+    places.store(next[0], block.next_h);
+    if (places.given(block.y)) places.store_up_to(next[0], block.y);
   }
 
   // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room
@@ -118,14 +106,6 @@ class CellForward {
   }
 
  private:
-  // Onto the tape. The next cache line of the run is fetched for the next panel: the rows come from memory
-  // and lie too far apart for the hardware to foresee.
-  static RNNFAST_INLINE void keep_two(Pair<T> value, T* to, T* to_too, index_t left, index_t left_too) {
-    __builtin_prefetch(to + kRowPadding<T>, 1, 2);
-    __builtin_prefetch(to_too + kRowPadding<T>, 1, 2);
-    store_up_to(value, to, left, to_too, left_too);
-  }
-
   // What the cell reads besides its sums. h itself enters only where it is no output of another state.
   struct Inputs {
     V previous[Cell::kStates], unit[kUnitSlots<Cell>];

@@ -5,6 +5,7 @@
 #include "cells/cell.hpp"
 #include "kernels/product.hpp"
 #include "kernels/recurrent_schedule.hpp"
+#include "math/parts.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -68,7 +69,43 @@ struct PanelOf {
 template <class Cell>
 using ForwardPanel = typename PanelOf<Cell>::Layout;
 
-// Packed for forward: start of every sum | input panels | hidden panels | panels of the projection.
+// Of the last units, where each sum has a part of a vector (recurrent_tail.hpp): start of all sums | for
+// every input the weights to all sums | for every value of h the same.
+template <class Cell, class T, int kParts>
+struct TailWeights {
+  static constexpr index_t kPart = Vec<T>::kLanes / kParts;
+  static constexpr int kVectors = (Cell::kSums + kParts - 1) / kParts;
+  static constexpr index_t kRow = kVectors * Vec<T>::kLanes;  // sums of one row
+
+  index_t inputs, hidden, outputs;
+
+  index_t first() const { return hidden / Vec<T>::kLanes * Vec<T>::kLanes; }
+  index_t size() const { return (1 + inputs + outputs) * kRow; }
+
+  void pack(const api::RecurrentWeights<T>& weights, T* packed) const {
+    for (index_t i = 0; i < size(); ++i) packed[i] = T(0);
+    if (weights.bias_ih != nullptr) {
+      add(weights.bias_ih, 1, Cell::kInputSum, packed);
+      add(weights.bias_hh, 1, Cell::kHiddenSum, packed);
+    }
+    add(weights.weight_ih, inputs, Cell::kInputSum, packed + kRow);
+    add(weights.weight_hh, outputs, Cell::kHiddenSum, packed + (1 + inputs) * kRow);
+  }
+
+ private:
+  void add(const T* matrix, index_t depth, const int (&sum)[Cell::kGates], T* packed) const {
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      for (index_t unit = first(); unit < hidden; ++unit) {
+        const T* const row = matrix + (gate * hidden + unit) * depth;
+        T* const to = packed + sum[gate] * kPart + unit - first();
+        for (index_t k = 0; k < depth; ++k) to[k * kRow] += row[k];
+      }
+    }
+  }
+};
+
+// Packed for forward: start of every sum | input panels | hidden panels | panels of the projection | the last
+// units once more, where they are few.
 template <class Cell, class T>
 struct ForwardWeights {
   using Panel = ForwardPanel<Cell>;
@@ -84,7 +121,16 @@ struct ForwardWeights {
   index_t input_offset() const { return panels() * start_stride(); }
   index_t hidden_offset() const { return input_offset() + panels() * input_stride(); }
   index_t projection_offset() const { return hidden_offset() + panels() * hidden_stride(); }
-  index_t size() const { return projection_offset() + dense_size<T>(projection, hidden); }
+  index_t tail_offset() const { return projection_offset() + dense_size<T>(projection, hidden); }
+  index_t size() const {
+    return tail_offset() + with_tail([](const auto& tail) { return tail.size(); });
+  }
+
+  // How many runs of the last units share a vector, 1: there is no such tail.
+  int parts_of_tail() const {
+    const index_t units = hidden % Vec<T>::kLanes;
+    return units == 0 || Panel::kUnitVectors > 1 ? 1 : parts_for<T>(units);
+  }
 
   const T* start_of(const T* packed, index_t panel) const { return packed + panel * start_stride(); }
   const T* input_panel(const T* packed, index_t panel) const {
@@ -106,9 +152,21 @@ struct ForwardWeights {
                  weights.packed + hidden_offset());
     pack_by_rows(weights.weight_hr, projection, 1, 1, hidden, kDenseWidth<T>,
                  weights.packed + projection_offset());
+    with_tail([&](const auto& tail) {
+      tail.pack(weights, weights.packed + tail_offset());
+      return 0;
+    });
   }
 
  private:
+  // body(TailWeights), 0 where there is no tail.
+  template <class Body>
+  index_t with_tail(Body&& body) const {
+    return with_parts(parts_of_tail(), index_t{0}, [&](auto parts) {
+      return body(TailWeights<Cell, T, decltype(parts)::value>{inputs, hidden, outputs()});
+    });
+  }
+
   void add_bias(const T* bias, const int (&target)[Cell::kGates], T* packed) const {
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       for (index_t unit = 0; unit < hidden; ++unit) {

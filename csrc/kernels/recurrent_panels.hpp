@@ -5,6 +5,7 @@
 #include "kernels/recurrent_cell_forward.hpp"
 #include "kernels/recurrent_lines.hpp"
 #include "kernels/recurrent_sums.hpp"
+#include "kernels/recurrent_tail.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -36,14 +37,37 @@ class PanelStep {
     }
     alignas(64) T sums[kRowBlock * kSumRow];
     const T* starts[kRowBlock];
-    for (index_t panel = panels_.begin; panel < panels_.end; ++panel) {
+    const int parts = first_line < 0 && panels_.end == weights_.panels() ? weights_.parts_of_tail() : 1;
+    const index_t whole = parts > 1 ? panels_.end - 1 : panels_.end;
+    for (index_t panel = panels_.begin; panel < whole; ++panel) {
       for (index_t row = 0; row < block.count; ++row) starts[row] = start(first_line, row, panel);
       panel_sums(block, first_line, panel, starts).form(block.count, hidden_ - panel * Weights::kWidth, sums);
       act_on_rows(block, panel, sums);
     }
+    with_parts(parts, false, [&](auto cut) {
+      run_tail<decltype(cut)::value>(block, sums);
+      return true;
+    });
   }
 
  private:
+  // sums: room that a panel has, which is more than a tail takes.
+  template <int kParts>
+  [[gnu::noinline]] void run_tail(const Block& block, T* sums) const {
+    using Tail = TailSums<Cell, T, kParts>;
+    using Places = PartPlaces<T, kParts>;
+    constexpr index_t kRow = Tail::kRow, kRun = V::kLanes / kParts;
+    static_assert(kRow < kSumRow);
+    Tail::form(block.count, block.x, call_.dims.inputs, block.operand, call_.dims.outputs(),
+               call_.packed + weights_.tail_offset(), sums);
+    const CellForward<Cell, T> cell = cell_;
+    const index_t unit = hidden_ / V::kLanes * V::kLanes;
+    index_t row = 0;
+    for (; cell.plain() && row + Places::kRows <= block.count; row += Places::kRows)
+      cell.act_two(block, Places(row, unit, hidden_), sums + row * kRow, kRow, kRun);
+    for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kRow, kRun);
+  }
+
   // With inputs where no line holds their sums already.
   PanelSums<Panel, T> panel_sums(const Block& block, index_t first_line, index_t panel,
                                  const T* const* starts) const {
@@ -87,7 +111,7 @@ class PanelStep {
       index_t row = 0;
       for (; plain && row + 2 <= block.count; row += 2) {
         const T* const own = sums + row * kSumRow;
-        cell.template act_two<1>(block, row, unit, own, own + kSumRow, Weights::kWidth);
+        cell.act_two(block, VectorPlaces<T, 1>(row, unit, hidden_), own, kSumRow, Weights::kWidth);
       }
       for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kSumRow, Weights::kWidth);
     }
@@ -103,8 +127,9 @@ class PanelStep {
     };
     index_t unit = 0;
     for (; cell.plain() && unit + V::kLanes < left; unit += 2 * V::kLanes) {
-      cell.template act_two<0>(block, 0, first + unit, vector(unit), vector(unit + V::kLanes),
-                               Weights::kWidth);
+      const T* const own = vector(unit);
+      cell.act_two(block, VectorPlaces<T, 0>(0, first + unit, hidden_), own, vector(unit + V::kLanes) - own,
+                   Weights::kWidth);
     }
     for (; unit < left; unit += V::kLanes) cell.act(block, 0, first + unit, vector(unit), Weights::kWidth);
   }

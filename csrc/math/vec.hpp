@@ -174,6 +174,12 @@ RNNFAST_INLINE Vec<T> where_positive(Vec<T> x, Vec<T> value) {
   return {x.native > typename Vec<T>::Native{} ? value.native : typename Vec<T>::Native{}};
 }
 
+// value where the mask has ones, else other.
+template <class T>
+RNNFAST_INLINE Vec<T> choose(typename Vec<T>::Bits mask, Vec<T> value, Vec<T> other) {
+  return {mask ? value.native : other.native};
+}
+
 // load_first: the first `count` <= kLanes lanes from memory, zeros in the rest; store_first writes only those
 // lanes. Memory behind them is not touched, so tails need no scalar loop and no padding.
 #if defined(RNNFAST_ISA_AVX2)
