@@ -183,7 +183,7 @@ void bind_recurrent_stack(py::module_& module) {
              arg("state"), arg("reset_state"), arg("lengths"), arg("resets"), arg("input_masks"),
              arg("hidden_masks"), arg("time_major"), arg("return_states"), arg("memory"));
   module.def("stack_backward", &stack_backward, arg("tape"), arg("dy"), py::kw_only(), arg("dfinal_state"),
-             arg("bound"), arg("with_reset_state"), arg("targets"), arg("weight_masks"));
+             arg("bound"), arg("with_reset_state"), arg("with_dx"), arg("targets"), arg("weight_masks"));
 }
 
 }  // namespace rnnfast::python

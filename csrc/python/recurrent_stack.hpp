@@ -70,8 +70,8 @@ py::object room_for_tapes(const py::object& memory, index_t count) {
 
 // Gradients of stacked layers; those of the weights are added to `targets`.
 py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
-                         double bound, bool with_reset_state, const std::vector<Objects>& targets,
-                         const Objects& weight_masks);
+                         double bound, bool with_reset_state, bool with_dx,
+                         const std::vector<Objects>& targets, const Objects& weight_masks);
 
 // Between two kernels a user may interrupt.
 inline void check_signals() {

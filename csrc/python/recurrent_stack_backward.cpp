@@ -9,8 +9,10 @@ class StackBackward {
  public:
   // What the caller gave is checked here, before the first kernel uses a tape up.
   StackBackward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state, double bound,
-                bool with_reset_state, const std::vector<Objects>& targets, const Objects& weight_masks)
+                bool with_reset_state, bool with_dx, const std::vector<Objects>& targets,
+                const Objects& weight_masks)
       : tape_(tape),
+        with_dx_(with_dx),
         directions_(tape.directions.size() / tape.layers.size()),
         facts_(tape.directions.front().call->weights->facts()),
         all_(tape.directions.size()),
@@ -37,7 +39,7 @@ class StackBackward {
     if (with_reset_state) dreset_ = new_states_of_all<T>(facts_, dims, all_.size());
   }
 
-  // -> (dx, dstate, dreset)
+  // -> (dx or None, dstate, dreset)
   py::tuple run() {
     own_.swap(tape_.directions);  // before anything that lets another thread run: it finds the tape used
     if (!tape_.values) tape_.values = room_for_tapes<T>(tape_.memory, longest_tape());
@@ -45,15 +47,16 @@ class StackBackward {
       py::object dx;
       for (std::size_t direction = 0; direction < directions_; ++direction) {
         const py::object part = run_direction(layer, direction);
-        dx = direction == 0 ? part : py::object(dx + part);
+        dx = direction == 0 || part.is_none() ? part : py::object(dx + part);
       }
+      check_signals();
+      if (dx.is_none()) break;
       const py::object& mask = tape_.layers[layer].input_mask;
       dy_ = py::array(mask.is_none() ? dx : py::object(dx * mask));
-      check_signals();
     }
     tape_.memory.attr("give_back")(tape_.values);
     tape_.values = py::object();
-    return py::make_tuple(*dy_, dstate_, dreset_);
+    return py::make_tuple(with_dx_ ? py::object(*dy_) : py::none(), dstate_, dreset_);
   }
 
  private:
@@ -82,7 +85,7 @@ class StackBackward {
                    std::array<index_t, 2>{rows, weights.dims().outputs()}, "weight_masks");
   }
 
-  // -> the gradient of the layer's input
+  // -> the gradient of the layer's input, None for that of x where it is not wanted
   py::object run_direction(std::size_t layer, std::size_t direction) {
     const std::size_t k = layer * directions_ + direction;
     RecurrentCall& call = *own_[k].call;
@@ -100,8 +103,11 @@ class StackBackward {
     if (own_[k].checkpoints) arguments.checkpoints = data_of<T>(own_[k].checkpoints->ptr());
     const py::array& x = call.x();
     const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
-    py::object dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
-    arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
+    py::object dx = py::none();
+    if (layer > 0 || with_dx_) {
+      dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
+      arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
+    }
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
     const py::tuple gradients = new_gradients(arguments.gradients, *call.weights);
@@ -132,6 +138,7 @@ class StackBackward {
   }
 
   StackTape& tape_;
+  const bool with_dx_;
   const std::size_t directions_;
   const api::CellFacts& facts_;
   std::vector<api::RecurrentBackward<T>> all_;  // by k
@@ -145,10 +152,10 @@ class StackBackward {
 
 }  // namespace
 
-// -> (dx, gradients of the initial states [K, N, size], those of the states after cuts or none)
+// -> (dx or None, gradients of the initial states [K, N, size], those of the states after cuts or none)
 py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
-                         double bound, bool with_reset_state, const std::vector<Objects>& targets,
-                         const Objects& weight_masks) {
+                         double bound, bool with_reset_state, bool with_dx,
+                         const std::vector<Objects>& targets, const Objects& weight_masks) {
   const std::size_t count = tape.directions.size();
   if (count == 0) {
     throw std::runtime_error(
@@ -158,7 +165,7 @@ py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesB
       weight_masks.size() != count)
     fail("dstate, targets, weight_masks", "must be as many as there are weights");
   return by_width(tape.directions.front().call->weights->is_double, [&](auto zero) {
-    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state, targets,
+    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state, with_dx, targets,
                                          weight_masks)
         .run();
   });

@@ -113,9 +113,10 @@ def stack_backward(
     dfinal_state: Sequence[Sequence[_Array | None]] | None,
     bound: float,
     with_reset_state: bool,
+    with_dx: bool,
     targets: Sequence[Sequence[_Array]],
     weight_masks: Sequence[_Array | None],
-) -> tuple[_Array, list[_Array], list[_Array]]: ...
+) -> tuple[_Array | None, list[_Array], list[_Array]]: ...
 def recurrent_stepper(
     *,
     layers: Sequence[PackedWeights],

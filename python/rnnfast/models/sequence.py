@@ -145,6 +145,17 @@ class SequenceModel(RecurrentModel):
         Returns:
             dx, shape (N, T, I).
         """
+        dx: Array = self._gradients(tape, dy, with_dx=True)
+        return dx
+
+    def accumulate_gradients(self, tape: Tape | None, dy: Array) -> None:
+        """As `backward`, without the work for dx."""
+        if type(self).backward is SequenceModel.backward:
+            self._gradients(tape, dy, with_dx=False)
+        else:  # of a subclass, which may do more
+            self.backward(tape, dy)
+
+    def _gradients(self, tape: Tape | None, dy: Array, *, with_dx: bool) -> Any:
         conv_tape, layer_tape, kept, head_tape, behind = self._read(tape)
         if behind is not None:
             operation, sizes = f"{type(self).__name__}.backward", (*behind.shape, self.head.output_size)
@@ -154,7 +165,10 @@ class SequenceModel(RecurrentModel):
             dy = np.where(behind[:, :, None], self.head.dtype.type(0), dy)
         dfeatures = self.head.backward(head_tape, dy)
         self._close(tape)
-        dx: Array = self.recurrent.backward(layer_tape, *self._readout.backward(kept, dfeatures))[0]
+        gradients = self._readout.backward(kept, dfeatures)
+        if self.conv is None and not with_dx:
+            return self.recurrent.accumulate_gradients(layer_tape, *gradients)
+        dx = self.recurrent.backward(layer_tape, *gradients)[0]
         return dx if self.conv is None else self.conv.backward(conv_tape, dx)
 
     def piece_outputs(self) -> str:

@@ -135,9 +135,7 @@ class Module(Streaming):
         return self.forward(x, training=False)[0]
 
     def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:
-        """The same as `forward`, for every module alike: one array in, or several by the names of the
-        arguments of `forward`; (y, tape) out. Recurrent layers drop their state.
-        """
+        """`forward` of every module alike: one array in, or several by its names; no state comes out."""
         if isinstance(x, Mapping):
             return self.forward(**x, training=training)
         return self.forward(x, training=training)
@@ -145,6 +143,10 @@ class Module(Streaming):
     def chain_backward(self, tape: Tape | None, dy: Array) -> Array:
         """The partner of `chain_forward`: dx alone."""
         return self.backward(tape, dy)
+
+    def accumulate_gradients(self, tape: Tape | None, dy: Array) -> None:
+        """As `chain_backward` where nobody needs dx, as in training: modules that can leave it out do."""
+        self.chain_backward(tape, dy)
 
     def _read(self, tape: Tape | None) -> Any:
         if not isinstance(tape, Tape):
@@ -169,9 +171,7 @@ class Module(Streaming):
         return iter(vars(self).items())
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Pairs of dotted name and :class:`Parameter`, in the order of definition; a shared parameter comes
-        once.
-        """
+        """Pairs of dotted name and :class:`Parameter`, in the order of definition, shared ones once."""
         seen: set[int] = set()
         for name, parameter in self._named_attributes(Parameter):
             if id(parameter) not in seen:

@@ -45,8 +45,7 @@ class Recurrent(Module):
         recurrent_dropout: rate on h_{t-1} where it enters W_hh, the same mask at all steps of a sequence.
         weight_dropout: rate on the weights W_hh, one mask per call of `forward` (DropConnect).
         zoneout: rate with which a unit keeps its state for a step; one for all states, or LSTM (h, c).
-        layer_norm: None, "split" (W_ih x and W_hh h normalised each, and c of the LSTM) or "joint" (their
-            sum).
+        layer_norm: None, "split" (W_ih x, W_hh h and c of the LSTM are normalised) or "joint" (their sum is).
         trainable_state: whether the initial state is learned: parameters ``initial_h_l0``, ….
         state_gradient_bound: largest allowed absolute value of the gradient of h at each step, None for none.
         recompute: keep states for `backward` every so many steps only, and run forward again between them;
@@ -144,8 +143,8 @@ class Recurrent(Module):
         Returns:
             h of shape (L*D, N, H), or (L*D, N, P); for a cell of several states a tuple: LSTM (h, c).
         """
-        batch = check_size(f"{type(self).__name__}.init_state", "batch_size", batch_size, minimum=0)
-        return self._stack.initial_state(batch)
+        name = f"{type(self).__name__}.init_state"
+        return self._stack.initial_state(check_size(name, "batch_size", batch_size, minimum=0))
 
     def __call__(
         self,
@@ -185,7 +184,7 @@ class Recurrent(Module):
         Args:
             x: shape (N, T, I), or (T, N, I) if not batch_first.
             state: initial state as from `init_state`, None for that.
-            lengths: steps of each sequence, N ints in 0..T, None for T; y is 0 on the padding behind, and the
+            lengths: steps of each sequence, N ints in 0..T, None for T; y is 0 on the padding behind; the
                 final state is that after the last step of each.
             resets: bool, shape (N, T), or (T, N); resets[n, t] cuts sequence n between steps t-1 and t: the
                 state that would pass, forward or backward in time, is replaced by the initial one.
@@ -196,8 +195,7 @@ class Recurrent(Module):
             which refers to x and y: leave both unchanged until then.
 
         Raises:
-            TypeError: if an argument has another dtype than it should.
-            ValueError: if one has the wrong shape, or a length is not in 0..T.
+            TypeError, ValueError: if an argument has another dtype or shape, or a length is not in 0..T.
         """
         return self._run(x, state, lengths, resets, training, False)[:3]
 
@@ -223,29 +221,28 @@ class Recurrent(Module):
             CallMasks(self.options, self.counter, training),
             return_states=return_states,
         )
-        swapped = [tuple(self._layout.swap(part) for part in parts) for parts in every]
+        swapped = [tuple(map(self._layout.swap, parts)) for parts in every]
         states = self._states.stack(swapped) if return_states else None
         tape = Tape(self, kept) if training else None
         return self._layout.swap(y), self._states.public(finals), tape, states
 
     def backward(  # type: ignore[override]
-        self, tape: Tape | None, dy: Array | None, dstate: State = None
+        self, tape: Tape | None, dy: Array | None, dstate: State = None, *, with_dx: bool = True
     ) -> tuple[Array, State]:
         """Add the gradients of the parameters into their `grad`; return those of x and of the initial state.
 
         Args:
             tape: from `forward`; used once.
             dy: gradient of y, like y; None for zero.
-            dstate: gradient of the final state, like the state; None, or None in place of one of its arrays,
-                for zero.
+            dstate: gradient of the final state, like it; None, or None in place of one array, for zero.
+            with_dx: False leaves dx out, and its work: None is returned in its place.
 
         Returns:
             (dx, dstate): like x, and like the initial state; the latter is in the gradients of a trainable
             initial state already, where the sequences started from that.
 
         Raises:
-            RuntimeError: if the tape was used before, is another module's, or is None, or if the weights have
-                changed since forward.
+            RuntimeError: if the tape is None, used before or another module's, or the weights have changed.
         """
         operation = f"{type(self).__name__}.backward"
         kept: Kept = self._read(tape)
@@ -256,8 +253,8 @@ class Recurrent(Module):
             dy = self._layout.check(operation, "dy", dy, self.output_size, axis, front)
         self._stack.check_unchanged(operation, kept)
         self._close(tape)
-        dx, outgoing = self._stack.backward(kept, dy, None if dstate is None else incoming)
-        return self._layout.swap(dx), self._states.public(outgoing)
+        dx, outgoing = self._stack.backward(kept, dy, incoming if dstate is not None else None, with_dx)
+        return self._layout.swap(dx) if with_dx else dx, self._states.public(outgoing)
 
     def step(self, x_t: Array, state: State = None, *, resets: Array | None = None) -> tuple[Array, State]:
         """One time step at inference: the same numbers as the whole sequence at once.
@@ -290,10 +287,14 @@ class Recurrent(Module):
 
     def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:
         """As `forward` from the initial state, the final state dropped."""
-        inputs = x if isinstance(x, Mapping) else {"x": x}
-        y, _, tape = self.forward(**inputs, training=training)
+        y, _, tape = self.forward(**(x if isinstance(x, Mapping) else {"x": x}), training=training)
         return y, tape
 
     def chain_backward(self, tape: Tape | None, dy: Array) -> Array:
         """The partner of `chain_forward`."""
         return self.backward(tape, dy)[0]
+
+    def accumulate_gradients(self, tape: Tape | None, dy: Array | None, dstate: State = None) -> None:
+        """As `backward`, without the work for dx."""
+        unknown = type(self).backward is not Recurrent.backward  # that of a subclass
+        self.backward(tape, dy, dstate, **({} if unknown else {"with_dx": False}))

@@ -68,11 +68,25 @@ class Sequential(Module):
         Returns:
             dx, gradient of the first module's input.
         """
+        dy, first = self._to_first(tape, dy)
+        return self.modules[0].chain_backward(first, dy) if self.modules else dy
+
+    def accumulate_gradients(self, tape: Tape | None, dy: Array) -> None:
+        """As `backward`, without the work for dx."""
+        if type(self).backward is not Sequential.backward:  # of a subclass, which may do more
+            self.backward(tape, dy)
+            return
+        dy, first = self._to_first(tape, dy)
+        if self.modules:
+            self.modules[0].accumulate_gradients(first, dy)
+
+    def _to_first(self, tape: Tape | None, dy: Array) -> tuple[Array, Tape | None]:
+        """Run all modules but the first one backward: the gradient of what that returned, and its tape."""
         tapes = self._read(tape)
         self._close(tape)
-        for module, tape_of_module in zip(reversed(self.modules), reversed(tapes), strict=True):
+        for module, tape_of_module in zip(reversed(self.modules[1:]), reversed(tapes[1:]), strict=True):
             dy = module.chain_backward(tape_of_module, dy)
-        return dy
+        return dy, tapes[0] if tapes else None
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """The states of all modules, under their positions."""

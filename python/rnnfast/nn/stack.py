@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import ops
 from .masks import CallMasks
@@ -180,13 +180,15 @@ class Stack:
         kept: Kept,
         dy: Array | None,
         incoming: Sequence[ops.States] | None,
-    ) -> tuple[Array, list[Array]]:
+        with_dx: bool,
+    ) -> tuple[Any, list[Array]]:
         """Add the gradients of the parameters; return those of x and of the states, (L*D, N, size) each.
 
         Args:
             kept: from `forward`.
             dy: shape (N, T, D*P or D*H), None for zero.
             incoming: gradients of the final states, None for zero.
+            with_dx: whether that of x is wanted, else None is returned in its place.
         """
         assert kept.tape is not None  # as forward was training
         trainable = self.options.trainable_state
@@ -198,6 +200,7 @@ class Stack:
             weight_masks=kept.weight_masks,
             bound=self.options.state_gradient_bound,
             with_reset_state=trainable and kept.with_resets,
+            with_dx=with_dx,
         )
         for k, own in enumerate(self.weights if trainable else ()):
             for of_states in ([dstate] if kept.started else []) + ([dreset] if dreset else []):

@@ -62,7 +62,7 @@ class StackCall(NamedTuple):
 
 StackTape = _core.StackTape
 _Forward = tuple[list[Array], list[Array], list[list[Array]], StackTape | None]
-_Backward = tuple[Array, list[Array], list[Array]]
+_Backward = tuple[Array | None, list[Array], list[Array]]
 
 
 def stack_forward(
@@ -139,6 +139,7 @@ def stack_backward(
     weight_masks: Sequence[Array | None],
     bound: float | None = None,
     with_reset_state: bool = False,
+    with_dx: bool = True,
     name: str = "stack_backward",
 ) -> _Backward:
     """Gradients of `stack_forward`; those of the weights are added to arrays of the caller.
@@ -153,10 +154,12 @@ def stack_backward(
         weight_masks: for each k what weight_hh was multiplied by, None for nothing.
         bound: as in `recurrent_backward`.
         with_reset_state: whether gradients of the states after cuts are wanted.
+        with_dx: whether that of x is wanted.
         name: who asks, for errors.
 
     Returns:
-        (dx, dstate, dreset_state): gradients of states are one array ``[K, N, size]`` per state.
+        (dx, dstate, dreset_state): dx like x, or None; gradients of states are one array ``[K, N, size]`` per
+        state.
 
     Raises:
         RuntimeError: the tape was used before.
@@ -170,6 +173,7 @@ def stack_backward(
             dfinal_state=dstate,
             bound=math.inf if bound is None else bound,
             with_reset_state=with_reset_state,
+            with_dx=with_dx,
             targets=targets,
             weight_masks=weight_masks,
         )

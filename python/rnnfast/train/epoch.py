@@ -75,7 +75,7 @@ def train_epoch(
                 prediction, tape = sequences.forward(x)
                 value, dprediction = loss(prediction, y) if mask is None else loss(prediction, y, mask)
                 grad.fill(0)
-                model.chain_backward(tape, dprediction)
+                model.accumulate_gradients(tape, dprediction)
             value = float(value)  # a float32 scalar of the caller's loss would make the sums below float32
             norm = ops.global_norm(grad)
             if not math.isfinite(value):

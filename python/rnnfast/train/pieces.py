@@ -28,9 +28,9 @@ from .metrics import batch_weight
 class RunsInPieces(Protocol):
     """What `train.fit(…, bptt=k)` asks of a model, beside what every module has.
 
-    x has samples on axis 0 and time on axis 1. The tape of a piece goes to the model's `chain_backward`,
-    which by default is its `backward`; that takes the state at the start of the piece for a constant. Where X
-    has lengths or resets, `forward_piece` gets those of the piece by keyword.
+    x has samples on axis 0 and time on axis 1. The tape of a piece goes to the model's
+    `accumulate_gradients`, which by default calls its `backward`; that takes the state at the start of the
+    piece for a constant. Where X has lengths or resets, `forward_piece` gets those of the piece by keyword.
     """
 
     def piece_outputs(self) -> str:
@@ -52,7 +52,7 @@ class RunsInPieces(Protocol):
 
         Returns:
             (y, state, tape): y as from `forward` on the piece alone; the state after it; what
-            `chain_backward` needs.
+            `accumulate_gradients` needs.
         """
 
 

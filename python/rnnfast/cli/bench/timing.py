@@ -29,8 +29,8 @@ SHORT_ROUND = 2e-3
 LONG_ROUND = 2e-2
 # Threads of a library go on spinning for some milliseconds after its last call, and would take a core from
 # the contender whose turn it is: with several threads there is a rest before every turn. Those of that
-# contender sleep then as well, and a core that slept can take milliseconds to come back: a turn begins with as
-# many calls, not timed, as fit into WAKE.
+# contender sleep then as well, and a core that slept can take milliseconds to come back: a turn begins with
+# as many calls, not timed, as fit into WAKE.
 REST = 1e-2
 WAKE = 2e-2
 
