@@ -11,6 +11,7 @@
 #include "base/arena.hpp"
 #include "base/denormals.hpp"
 #include "base/parallel.hpp"
+#include "math/half.hpp"
 #include "math/pair.hpp"
 #include "math/panels.hpp"
 
@@ -116,6 +117,19 @@ struct PanelProduct {
     }
   }
 
+  // Of the last vector the first half alone.
+  static void run_up_to_half(index_t count, const T* const* rows, const Segments& segments, const T* panel,
+                             SumRows<T> sums, const int* slot) {
+    for (int s = 0; s < segments.count; ++s) {
+      const Segment& segment = segments.segment[s];
+      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+        tile_up_to_half<decltype(tile_rows)::value>(rows + first, segment.offset, panel, segment.depth,
+                                                    {sums.data + first * sums.stride, sums.stride}, slot);
+      });
+      panel += segment.depth * kVectors * V::kLanes;
+    }
+  }
+
   // A few rows and kPanels panels, panel_stride apart, whose depth is that of the segments. Sums of kColumns
   // vectors: of all rows for the first panel, then for the next one.
   template <int kFew, int kPanels>
@@ -163,6 +177,30 @@ struct PanelProduct {
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
       for (int c = 0; c < kColumns; ++c) sum[r][c].store(sums.data + r * sums.stride + slot[c] * V::kLanes);
+    }
+  }
+
+  template <int kTileRows>
+  static void tile_up_to_half(const T* const* rows, index_t offset, const T* panel, index_t depth,
+                              SumRows<T> sums, const int* slot) {
+    constexpr int kWhole = kColumns - 1;
+    V sum[kTileRows][kWhole];
+    Half<T> half[kTileRows];
+    const T* at[kTileRows];
+    const auto place = [&](int r, int c) { return sums.data + r * sums.stride + slot[c] * V::kLanes; };
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      at[r] = rows[r] + offset;
+      RNNFAST_UNROLL
+      for (int c = 0; c < kWhole; ++c) sum[r][c] = V::load(place(r, c));
+      half[r] = Half<T>::load(place(r, kWhole));
+    }
+    accumulate_and_half<kTileRows, kWhole>(sum, half, at, panel, depth);
+    RNNFAST_UNROLL
+    for (int r = 0; r < kTileRows; ++r) {
+      RNNFAST_UNROLL
+      for (int c = 0; c < kWhole; ++c) sum[r][c].store(place(r, c));
+      half[r].store(place(r, kWhole));
     }
   }
 };
@@ -229,6 +267,9 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
       });
     } else if (columns - column <= V::kLanes) {
       HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
+    } else if (kHasHalves && 2 * (columns - column) <= 3 * V::kLanes) {
+      if constexpr (kHasHalves)
+        DenseProduct<T>::run_up_to_half(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
       DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far);
     }
