@@ -371,7 +371,7 @@ def test_a_rest_comes_before_every_turn(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
     contenders = {"a": lambda: call("a", timing.WAKE / 2.5), "b": lambda: call("b", 2 * timing.WAKE)}
     timings = timing.measure(contenders, 1e-9, 1e-9, rest=0.5)
-    assert events[-6:] == ["rest 0.5", "a", "a", "a", "rest 0.5", "b"]
+    assert events[-7:] == ["rest 0.5", "a", "a", "a", "rest 0.5", "b", "b"]
     assert timings["a"].rounds == pytest.approx([timing.WAKE / 2.5] * 5)
     timing.measure(contenders, 1e-9, 1e-9)
     assert events[-2:] == ["a", "b"]

@@ -136,7 +136,9 @@ def test_part_of_a_batch_has_the_bits_of_its_rows(
 # Enough work for several threads, in rows and in hidden units.
 THREADED_SIZES = [
     (40, 20, 16, 48),
+    (40, 20, 16, 52),
     (1, 12, 64, 512),
+    (5, 10, 33, 260),
     (2, 10, 33, 257),
     (3, 10, 33, 257),
     (3, 10, 130, 257),

@@ -16,8 +16,8 @@ from rnnfast import ops
 Array = np.ndarray[Any, np.dtype[Any]]
 
 STEPS, INPUTS = 3, 2
-# Of eleven rows eight share two vectors of four parts, or four and four those of two; two more go in step,
-# one alone.
+# Of eleven rows eight share two vectors of four parts, or four and four those of two; of the other three
+# backward takes two in step.
 BATCH = 11
 
 
@@ -69,14 +69,17 @@ def test_a_row_of_a_batch_has_the_bits_of_the_row_alone(
 
 @pytest.mark.parametrize("hidden", [2, 4, 8, 20])
 @pytest.mark.parametrize("name", sorted(ops.cells()))
-def test_an_infinite_input_reaches_the_sums_that_it_belongs_to(name: str, hidden: int, variant: str) -> None:
-    """Where sums share a vector, weights of zero in the place of another sum would make NaN."""
+def test_infinities_reach_the_sums_that_they_belong_to(name: str, hidden: int, variant: str) -> None:
+    """Of x and h: where sums share a vector, weights of zero in the place of others would make NaN."""
     random = np.random.default_rng(hidden)
     weights = _weights(name, np.float32, hidden, random)
     x = random.standard_normal((BATCH, STEPS, INPUTS)).astype(np.float32)
-    x[1, 0, 0] = np.inf
-    y = ops.recurrent_forward(weights, x)[0]
-    alone = ops.recurrent_forward(weights, x[1:2])[0]
-    np.testing.assert_array_equal(y[1:2], alone)
+    state = tuple(np.zeros((BATCH, hidden), np.float32) for _ in ops.cells()[name].states)
+    x[1, 0, 0] = state[0][2, 0] = np.inf
+    y = ops.recurrent_forward(weights, x, state)[0]
+    for row in (1, 2):
+        own = slice(row, row + 1)
+        alone = ops.recurrent_forward(weights, x[own], tuple(part[own] for part in state))[0]
+        np.testing.assert_array_equal(y[own], alone)
     if name == "gru":
-        assert np.isfinite(alone[0, 0]).all()
+        assert np.isfinite(y[1, 0]).all()  # n is beside r and z, whatever r makes of the rest

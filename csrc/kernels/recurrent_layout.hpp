@@ -84,21 +84,18 @@ struct TailWeights {
 
   void pack(const api::RecurrentWeights<T>& weights, T* packed) const {
     for (index_t i = 0; i < size(); ++i) packed[i] = T(0);
-    if (weights.bias_ih != nullptr) {
-      add(weights.bias_ih, 1, Cell::kInputSum, packed);
-      add(weights.bias_hh, 1, Cell::kHiddenSum, packed);
-    }
-    add(weights.weight_ih, inputs, Cell::kInputSum, packed + kRow);
-    add(weights.weight_hh, outputs, Cell::kHiddenSum, packed + (1 + inputs) * kRow);
-  }
-
- private:
-  void add(const T* matrix, index_t depth, const int (&sum)[Cell::kGates], T* packed) const {
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       for (index_t unit = first(); unit < hidden; ++unit) {
-        const T* const row = matrix + (gate * hidden + unit) * depth;
-        T* const to = packed + sum[gate] * kPart + unit - first();
-        for (index_t k = 0; k < depth; ++k) to[k * kRow] += row[k];
+        const index_t row = gate * hidden + unit, lane = unit - first();
+        T* const input = packed + Cell::kInputSum[gate] * kPart + lane;
+        T* const own = packed + Cell::kHiddenSum[gate] * kPart + lane;
+        if (weights.bias_ih != nullptr) {
+          *input += weights.bias_ih[row];
+          *own += weights.bias_hh[row];
+        }
+        for (index_t k = 0; k < inputs; ++k) input[(1 + k) * kRow] = weights.weight_ih[row * inputs + k];
+        for (index_t k = 0; k < outputs; ++k)
+          own[(1 + inputs + k) * kRow] = weights.weight_hh[row * outputs + k];
       }
     }
   }
@@ -110,6 +107,7 @@ template <class Cell, class T>
 struct ForwardWeights {
   using Panel = ForwardPanel<Cell>;
   static constexpr index_t kWidth = Panel::kUnitVectors * Vec<T>::kLanes;
+  static constexpr bool kHasTails = Panel::kUnitVectors == 1;
 
   index_t inputs, hidden, projection;
 
@@ -129,7 +127,7 @@ struct ForwardWeights {
   // How many runs of the last units share a vector, 1: there is no such tail.
   int parts_of_tail() const {
     const index_t units = hidden % Vec<T>::kLanes;
-    return units == 0 || Panel::kUnitVectors > 1 ? 1 : parts_for<T>(units);
+    return units == 0 || !kHasTails ? 1 : parts_holding<T>(units);
   }
 
   const T* start_of(const T* packed, index_t panel) const { return packed + panel * start_stride(); }
@@ -162,9 +160,13 @@ struct ForwardWeights {
   // body(TailWeights), 0 where there is no tail.
   template <class Body>
   index_t with_tail(Body&& body) const {
-    return with_parts(parts_of_tail(), index_t{0}, [&](auto parts) {
-      return body(TailWeights<Cell, T, decltype(parts)::value>{inputs, hidden, outputs()});
-    });
+    if constexpr (kHasTails) {
+      return with_parts(parts_of_tail(), index_t{0}, [&](auto parts) {
+        return body(TailWeights<Cell, T, decltype(parts)::value>{inputs, hidden, outputs()});
+      });
+    } else {
+      return 0;
+    }
   }
 
   void add_bias(const T* bias, const int (&target)[Cell::kGates], T* packed) const {

@@ -44,10 +44,12 @@ class PanelStep {
       panel_sums(block, first_line, panel, starts).form(block.count, hidden_ - panel * Weights::kWidth, sums);
       act_on_rows(block, panel, sums);
     }
-    with_parts(parts, false, [&](auto cut) {
-      run_tail<decltype(cut)::value>(block, sums);
-      return true;
-    });
+    if constexpr (Weights::kHasTails) {
+      with_parts(parts, false, [&](auto cut) {
+        run_tail<decltype(cut)::value>(block, sums);
+        return true;
+      });
+    }
   }
 
  private:
@@ -60,6 +62,7 @@ class PanelStep {
     static_assert(kRow < kSumRow);
     Tail::form(block.count, block.x, call_.dims.inputs, block.operand, call_.dims.outputs(),
                call_.packed + weights_.tail_offset(), sums);
+    V::zero().store(sums + block.count * kRow);
     const CellForward<Cell, T> cell = cell_;
     const index_t unit = hidden_ / V::kLanes * V::kLanes;
     index_t row = 0;

@@ -47,7 +47,7 @@ class PanelBackward {
           cell.act_two(block, places, places.load_sums(sums + r * kDenseWidth<T>, kDenseWidth<T>));
         }
       };
-      with_parts(parts_for<T>(hidden_ - unit), false, [&](auto parts) {
+      with_parts(parts_holding<T>(hidden_ - unit), false, [&](auto parts) {
         using Places = PartPlaces<T, decltype(parts)::value>;
         in_places([&](index_t first) { return Places(first, unit, hidden_); }, Places::kRows);
         return true;

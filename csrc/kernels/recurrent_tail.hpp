@@ -21,7 +21,8 @@ class TailSums {
  public:
   static constexpr index_t kRow = Weights::kRow;
 
-  // Of rows 0 … count - 1; what the cell loads may reach a vector behind the last one.
+  // Of rows 0 … count - 1. Where a row is taken alone, a vector from one of its sums on reaches into those of
+  // the next row, or of zeros behind the last one: the padding of states may hold anything.
   static void form(index_t count, const T* const* x, index_t inputs, const T* const* h, index_t outputs,
                    const T* packed, T* sums) {
     for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
@@ -65,16 +66,19 @@ class TailSums {
       // Weights of zero would do but for infinities and the sign of zero.
       if (passes_by(Cell::kInputSum, c)) {
         const Bits mask = left_alone(Cell::kInputSum, c);
+        RNNFAST_UNROLL
         for (int r = 0; r < kTileRows; ++r)
           sum[r][c] = choose(mask, V::load(packed + c * V::kLanes), sum[r][c]);
       }
       if (passes_by(Cell::kHiddenSum, c)) {
+        RNNFAST_UNROLL
         for (int r = 0; r < kTileRows; ++r) sum[r][c].store(sums + r * kRow + c * V::kLanes);
       }
     }
     add(h, packed + (1 + inputs) * kRow, outputs, sum);
     RNNFAST_UNROLL
     for (int c = 0; c < kVectors; ++c) {
+      RNNFAST_UNROLL
       for (int r = 0; r < kTileRows; ++r) {
         T* const to = sums + r * kRow + c * V::kLanes;
         if (passes_by(Cell::kHiddenSum, c))

@@ -109,7 +109,7 @@ constexpr int kMostParts = 1;
 
 // Into how many parts a vector may be cut that hold so many values each; 1: it holds one run of them.
 template <class T>
-RNNFAST_INLINE int parts_for(index_t values) {
+RNNFAST_INLINE int parts_holding(index_t values) {
   if (kMostParts >= 4 && 4 * values <= Vec<T>::kLanes) return 4;
   return kMostParts >= 2 && 2 * values <= Vec<T>::kLanes ? 2 : 1;
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import Conv1d, Module, Tape
-from ..nn.arguments import check_array
+from ..nn.arguments import check_array, overrides
 from ..nn.parameter import Array
 from ..nn.recurrent import Recurrent
 from ..nn.states import State, padding
@@ -149,11 +149,11 @@ class SequenceModel(RecurrentModel):
         return dx
 
     def accumulate_gradients(self, tape: Tape | None, dy: Array) -> None:
-        """As `backward`, without the work for dx."""
-        if type(self).backward is SequenceModel.backward:
+        """As `backward`, without the work for dx unless there is a convolution in front."""
+        if overrides(self, SequenceModel, "backward", "chain_backward"):
+            self.chain_backward(tape, dy)
+        else:
             self._gradients(tape, dy, with_dx=False)
-        else:  # of a subclass, which may do more
-            self.backward(tape, dy)
 
     def _gradients(self, tape: Tape | None, dy: Array, *, with_dx: bool) -> Any:
         conv_tape, layer_tape, kept, head_tape, behind = self._read(tape)

@@ -135,3 +135,8 @@ def check_dtype(operation: str, dtype: Any) -> np.dtype[Any]:
 
 def _tuple(names: Sequence[str]) -> str:
     return "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"
+
+
+def overrides(module: Any, kind: type[Any], *methods: str) -> bool:
+    """Whether a module is of a subclass of `kind` with a method of its own among these, which may do more."""
+    return any(getattr(type(module), method) is not getattr(kind, method) for method in methods)

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .arguments import check_size
+from .arguments import check_size, overrides
 from .masks import CallMasks
-from .module import Module, RandomCounter, Tape
+from .module import RandomCounter, Tape
 from .options import Options
 from .parameter import Array, Parameter
+from .recurrent_streams import RecurrentStreams
 from .stack import Kept, Stack
 from .states import SequenceLayout, State, StateLayout, check_lengths
 from .stepping import Stepper
 from .weights import DirectionWeights, make_parameters
 
 
-class Recurrent(Module):
+class Recurrent(RecurrentStreams):
     """Stacked recurrent layers of one cell.
 
     h_t = cell(x_t, h_{t-1}) over T steps, layer on layer; the equations of each cell are in its own class.
@@ -45,7 +46,8 @@ class Recurrent(Module):
         recurrent_dropout: rate on h_{t-1} where it enters W_hh, the same mask at all steps of a sequence.
         weight_dropout: rate on the weights W_hh, one mask per call of `forward` (DropConnect).
         zoneout: rate with which a unit keeps its state for a step; one for all states, or LSTM (h, c).
-        layer_norm: None, "split" (W_ih x, W_hh h and c of the LSTM are normalised) or "joint" (their sum is).
+        layer_norm: None, "split" (W_ih x and W_hh h normalised each, and c of the LSTM) or "joint" (their
+            sum).
         trainable_state: whether the initial state is learned: parameters ``initial_h_l0``, ….
         state_gradient_bound: largest allowed absolute value of the gradient of h at each step, None for none.
         recompute: keep states for `backward` every so many steps only, and run forward again between them;
@@ -195,7 +197,8 @@ class Recurrent(Module):
             which refers to x and y: leave both unchanged until then.
 
         Raises:
-            TypeError, ValueError: if an argument has another dtype or shape, or a length is not in 0..T.
+            TypeError: if an argument has another dtype than it should.
+            ValueError: if one has the wrong shape, or a length is not in 0..T.
         """
         return self._run(x, state, lengths, resets, training, False)[:3]
 
@@ -227,23 +230,27 @@ class Recurrent(Module):
         return self._layout.swap(y), self._states.public(finals), tape, states
 
     def backward(  # type: ignore[override]
-        self, tape: Tape | None, dy: Array | None, dstate: State = None, *, with_dx: bool = True
+        self, tape: Tape | None, dy: Array | None, dstate: State = None
     ) -> tuple[Array, State]:
         """Add the gradients of the parameters into their `grad`; return those of x and of the initial state.
 
         Args:
             tape: from `forward`; used once.
             dy: gradient of y, like y; None for zero.
-            dstate: gradient of the final state, like it; None, or None in place of one array, for zero.
-            with_dx: False leaves dx out, and its work: None is returned in its place.
+            dstate: gradient of the final state, like the state; None, or None in place of one of its arrays,
+                for zero.
 
         Returns:
             (dx, dstate): like x, and like the initial state; the latter is in the gradients of a trainable
             initial state already, where the sequences started from that.
 
         Raises:
-            RuntimeError: if the tape is None, used before or another module's, or the weights have changed.
+            RuntimeError: if the tape was used before, is another module's, or is None, or if the weights have
+                changed since forward.
         """
+        return self._gradients(tape, dy, dstate, with_dx=True)
+
+    def _gradients(self, tape: Any, dy: Any, dstate: State, *, with_dx: bool) -> tuple[Any, State]:
         operation = f"{type(self).__name__}.backward"
         kept: Kept = self._read(tape)
         front = kept.batch, kept.steps
@@ -254,7 +261,7 @@ class Recurrent(Module):
         self._stack.check_unchanged(operation, kept)
         self._close(tape)
         dx, outgoing = self._stack.backward(kept, dy, incoming if dstate is not None else None, with_dx)
-        return self._layout.swap(dx) if with_dx else dx, self._states.public(outgoing)
+        return self._layout.swap(dx) if with_dx else None, self._states.public(outgoing)
 
     def step(self, x_t: Array, state: State = None, *, resets: Array | None = None) -> tuple[Array, State]:
         """One time step at inference: the same numbers as the whole sequence at once.
@@ -274,17 +281,6 @@ class Recurrent(Module):
             return result  # type: ignore[no-any-return]
         return self._stepper.checked(f"{type(self).__name__}.step", x_t, state, resets)
 
-    def stream_state(self, batch_size: int) -> dict[str, Array]:
-        """The initial state, each of its arrays by name."""
-        return self._states.named(type(self).__name__, self.init_state(batch_size), self.num_directions)
-
-    def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
-        """As `forward` at inference, from and to `state`."""
-        y, final, *_ = self._run(x, self._states.public(tuple(state.values())), None, None, False, False)
-        for array, part in zip(state.values(), self._states.arrays(final), strict=True):
-            array[...] = part
-        return y
-
     def chain_forward(self, x: Array | Mapping[str, Array], training: bool) -> tuple[Array, Tape | None]:
         """As `forward` from the initial state, the final state dropped."""
         y, _, tape = self.forward(**(x if isinstance(x, Mapping) else {"x": x}), training=training)
@@ -296,5 +292,9 @@ class Recurrent(Module):
 
     def accumulate_gradients(self, tape: Tape | None, dy: Array | None, dstate: State = None) -> None:
         """As `backward`, without the work for dx."""
-        unknown = type(self).backward is not Recurrent.backward  # that of a subclass
-        self.backward(tape, dy, dstate, **({} if unknown else {"with_dx": False}))
+        if not overrides(self, Recurrent, "backward", "chain_backward"):
+            self._gradients(tape, dy, dstate, with_dx=False)
+        elif dy is not None and dstate is None:
+            self.chain_backward(tape, dy)
+        else:
+            self.backward(tape, dy, dstate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .arguments import overrides
 from .module import Module, Tape
 from .parameter import Array
 from .streaming import joined_state, process_chain
@@ -72,9 +73,9 @@ class Sequential(Module):
         return self.modules[0].chain_backward(first, dy) if self.modules else dy
 
     def accumulate_gradients(self, tape: Tape | None, dy: Array) -> None:
-        """As `backward`, without the work for dx."""
-        if type(self).backward is not Sequential.backward:  # of a subclass, which may do more
-            self.backward(tape, dy)
+        """As `backward`, without the work for dx if the first module can leave it out."""
+        if overrides(self, Sequential, "backward", "chain_backward"):
+            self.chain_backward(tape, dy)
             return
         dy, first = self._to_first(tape, dy)
         if self.modules:

@@ -30,7 +30,7 @@ LONG_ROUND = 2e-2
 # Threads of a library go on spinning for some milliseconds after its last call, and would take a core from
 # the contender whose turn it is: with several threads there is a rest before every turn. Those of that
 # contender sleep then as well, and a core that slept can take milliseconds to come back: a turn begins with
-# as many calls, not timed, as fit into WAKE.
+# as many calls, not timed, as fit into WAKE, and one at least.
 REST = 1e-2
 WAKE = 2e-2
 
@@ -96,16 +96,17 @@ def measure(
         contenders: jobs by name.
         seconds: roughly how long each of them is run.
         shortest_round: a turn lasts at least so many seconds, or a fifth of `seconds` if that is less.
-        rest: seconds of sleep before every turn; there are WAKE seconds of calls behind it then.
+        rest: seconds of sleep before every turn; calls that are not timed follow it.
 
     Returns:
         Their timings; at least five rounds each, and as many of one as of the other.
     """
-    shortest = min(shortest_round, seconds / 5)
+    # A turn that begins with a rest is worth as much as what comes before the clock runs.
+    shortest = min(max(shortest_round, WAKE) if rest else shortest_round, seconds / 5)
     first = {name: _round(job, 1) for name, job in contenders.items()}
     warm = {name: _round(job, 1) for name, job in contenders.items()}
     calls = {name: max(1, int(shortest / max(duration, 1e-7))) for name, duration in warm.items()}
-    waking = {name: int(WAKE / max(duration, 1e-7)) for name, duration in warm.items()}
+    waking = {name: max(1, int(WAKE / max(duration, 1e-7))) for name, duration in warm.items()}
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
     busy, passed = dict.fromkeys(contenders, 0.0), dict.fromkeys(contenders, 0.0)
     longest = max(warm[name] * calls[name] for name in contenders)
@@ -126,11 +127,11 @@ def measure(
 
 def _round(job: Job | Prepared, calls: int) -> float:
     if isinstance(job, Prepared):
-        return sum(_call(job) for _ in range(calls)) / max(calls, 1)
+        return sum(_call(job) for _ in range(calls)) / calls
     start = time.perf_counter()
     for _ in range(calls):
         job()
-    return (time.perf_counter() - start) / max(calls, 1)
+    return (time.perf_counter() - start) / calls
 
 
 def _call(job: Prepared) -> float:

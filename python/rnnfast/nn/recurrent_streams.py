@@ -1,0 +1,37 @@
+"""Recurrent layers on live sequences: the state that passes from block to block.
+
+Not here: the layers themselves (``recurrent``), what streams are (``streaming``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .module import Module
+from .parameter import Array
+from .states import State, StateLayout
+
+
+class RecurrentStreams(Module):
+    """What a stream asks of a module, for recurrent layers."""
+
+    num_directions: int
+    _states: StateLayout
+
+    def init_state(self, batch_size: int) -> State:
+        raise NotImplementedError
+
+    def _run(self, *arguments: Any) -> Any:
+        raise NotImplementedError
+
+    def stream_state(self, batch_size: int) -> dict[str, Array]:
+        """The initial state, each of its arrays by name."""
+        return self._states.named(type(self).__name__, self.init_state(batch_size), self.num_directions)
+
+    def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
+        """As `forward` at inference, from and to `state`."""
+        y: Array
+        y, final, *_ = self._run(x, self._states.public(tuple(state.values())), None, None, False, False)
+        for array, part in zip(state.values(), self._states.arrays(final), strict=True):
+            array[...] = part
+        return y
