@@ -77,31 +77,52 @@ RNNFAST_INLINE void store_parts(Vec<T> v, T* const* to, index_t count) {
     store_part<kParts, 3>(v, to[3], count);
   }
 }
-#elif defined(RNNFAST_ISA_AVX2) || defined(RNNFAST_ISA_NEON)
+#elif defined(RNNFAST_ISA_AVX2)
 constexpr int kMostParts = 2;
 template <int kParts, class T>
 RNNFAST_INLINE Vec<T> load_parts(const T* const* from, index_t count) {
   static_assert(kParts == 2);
   const Vec<T> a = load_first(from[0], count), b = load_first(from[1], count);
-#if defined(RNNFAST_ISA_NEON)
-  if constexpr (sizeof(T) == 4) {
-    return {vcombine_f32(vget_low_f32(a.native), vget_low_f32(b.native))};
-  } else {
-    return {vcombine_f64(vget_low_f64(a.native), vget_low_f64(b.native))};
-  }
-#else
   if constexpr (sizeof(T) == 4) {
     return {_mm256_permute2f128_ps(a.native, b.native, 0x20)};
   } else {
     return {_mm256_permute2f128_pd(a.native, b.native, 0x20)};
   }
-#endif
 }
 template <int kParts, class T>
 RNNFAST_INLINE void store_parts(Vec<T> v, T* const* to, index_t count) {
   constexpr int kPart = Vec<T>::kLanes / kParts;
   store_first(v, to[0], count);
   store_first(lanes_down<kPart>(v, std::make_integer_sequence<int, Vec<T>::kLanes>{}), to[1], count);
+}
+#elif defined(RNNFAST_ISA_NEON)
+constexpr int kMostParts = 2;
+RNNFAST_INLINE float32x2_t load_part(const float* from, index_t count) {
+  return count == 2 ? vld1_f32(from) : vld1_lane_f32(from, vdup_n_f32(0), 0);
+}
+RNNFAST_INLINE void store_part(float32x2_t part, float* to, index_t count) {
+  count == 2 ? vst1_f32(to, part) : vst1_lane_f32(to, part, 0);
+}
+template <int kParts>
+RNNFAST_INLINE Vec<float> load_parts(const float* const* from, index_t count) {
+  static_assert(kParts == 2);
+  return {vcombine_f32(load_part(from[0], count), load_part(from[1], count))};
+}
+template <int kParts>
+RNNFAST_INLINE void store_parts(Vec<float> v, float* const* to, index_t count) {
+  store_part(vget_low_f32(v.native), to[0], count);
+  store_part(vget_high_f32(v.native), to[1], count);
+}
+// A part is one value here.
+template <int kParts>
+RNNFAST_INLINE Vec<double> load_parts(const double* const* from, index_t) {
+  static_assert(kParts == 2);
+  return {vcombine_f64(vld1_f64(from[0]), vld1_f64(from[1]))};
+}
+template <int kParts>
+RNNFAST_INLINE void store_parts(Vec<double> v, double* const* to, index_t) {
+  vst1_f64(to[0], vget_low_f64(v.native));
+  vst1_f64(to[1], vget_high_f64(v.native));
 }
 #else
 constexpr int kMostParts = 1;
