@@ -481,9 +481,10 @@ def test_gradients_of_parameters_are_the_same_without_dx(index: int) -> None:
     assert same_bits(buffer.grad, expected)
 
 
+@pytest.mark.parametrize("of", ["class", "instance"])
 @pytest.mark.parametrize("method", ["backward", "chain_backward"])
 @pytest.mark.parametrize("kind", [nn.GRU, nn.Sequential, models.Seq2Seq])
-def test_a_method_of_a_subclass_is_called_in_training(kind: type[Any], method: str) -> None:
+def test_a_method_of_ones_own_is_called_in_training(kind: type[Any], method: str, of: str) -> None:
     """It may do more than add gradients, and knows of no dx that may be left out."""
     calls: list[str] = []
 
@@ -491,10 +492,12 @@ def test_a_method_of_a_subclass_is_called_in_training(kind: type[Any], method: s
         calls.append(method)
         return getattr(kind, method)(self, tape, dy)
 
-    child = type("Child", (kind,), {method: own})
+    child = type("Child", (kind,), {method: own} if of == "class" else {})
     module = (
         child(nn.Linear(3, 2, seed=0)) if kind is nn.Sequential else child(3, 2, *[2][: kind is not nn.GRU])
     )
+    if of == "instance":
+        vars(module)[method] = own.__get__(module)
     y, tape = module.chain_forward(np.ones((2, 4, 3), np.float32), True)
     module.accumulate_gradients(tape, y)
     assert calls == [method]

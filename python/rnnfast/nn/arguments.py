@@ -138,5 +138,8 @@ def _tuple(names: Sequence[str]) -> str:
 
 
 def overrides(module: Any, kind: type[Any], *methods: str) -> bool:
-    """Whether a module is of a subclass of `kind` with a method of its own among these, which may do more."""
-    return any(getattr(type(module), method) is not getattr(kind, method) for method in methods)
+    """Whether a module of `kind` has a method of its own, or of a subclass, among these: it may do more."""
+    return any(
+        method in vars(module) or getattr(type(module), method) is not getattr(kind, method)
+        for method in methods
+    )
