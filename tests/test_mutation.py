@@ -143,7 +143,7 @@ SCAN_FAULTS = [
     ("recurrent_panels.hpp", "lines_.line(first_line + row)", "lines_.line(first_line)"),
     ("recurrent_panels.hpp", "panel + p, sums + p * kFew * kSumRow", "panel + p, sums"),
     ("recurrent_panels_backward.hpp", "load_sums(sums + r * kDenseWidth<T>", "load_sums(sums"),
-    ("recurrent_panels_backward.hpp", "one(r, unit + V::kLanes, dh.b);", "one(r, unit, dh.b);"),
+    ("recurrent_panels_backward.hpp", "true>(r, unit, hidden_), dh)", "true>(0, unit, hidden_), dh)"),
     ("recurrent_places.hpp", "r_too_(r + kRows)", "r_too_(r)"),
     ("product.hpp", "rows[r] + segments.segment[s].offset;", "rows[0] + segments.segment[s].offset;"),
     ("product.hpp", "sums + (p * count + r) * kWidth", "sums + r * kWidth"),
