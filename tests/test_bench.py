@@ -375,3 +375,6 @@ def test_a_rest_comes_before_every_turn(monkeypatch: pytest.MonkeyPatch) -> None
     assert timings["a"].rounds == pytest.approx([timing.WAKE / 2.5] * 5)
     timing.measure(contenders, 1e-9, 1e-9)
     assert events[-2:] == ["a", "b"]
+    begun = Prepared(lambda: call("begin", timing.WAKE / 2.5), lambda begun: call("work", 1e-6))
+    timing.measure({"begun": begun}, 1e-9, 1e-9, rest=0.5)
+    assert events[-7:] == ["rest 0.5", "begin", "work", "begin", "work", "begin", "work"]

@@ -473,7 +473,7 @@ def test_gradients_of_parameters_are_the_same_without_dx(index: int) -> None:
     dy = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
     module.chain_backward(tape, dy)
     expected = buffer.grad.copy()
-    assert index == 4 or np.abs(expected).min() > 0
+    assert np.abs(expected).min(initial=1) > 0
     buffer.grad.fill(0)
     module.set_random_state(masks)
     _, tape = module.chain_forward(x, True)

@@ -121,7 +121,9 @@ struct ForwardWeights {
   index_t projection_offset() const { return hidden_offset() + panels() * hidden_stride(); }
   index_t tail_offset() const { return projection_offset() + dense_size<T>(projection, hidden); }
   index_t size() const {
-    return tail_offset() + with_tail([](const auto& tail) { return tail.size(); });
+    index_t end = tail_offset();
+    with_tail([&](const auto& tail) { end += tail.size(); });
+    return end;
   }
 
   // How many runs of the last units share a vector, 1: there is no such tail.
@@ -150,22 +152,17 @@ struct ForwardWeights {
                  weights.packed + hidden_offset());
     pack_by_rows(weights.weight_hr, projection, 1, 1, hidden, kDenseWidth<T>,
                  weights.packed + projection_offset());
-    with_tail([&](const auto& tail) {
-      tail.pack(weights, weights.packed + tail_offset());
-      return 0;
-    });
+    with_tail([&](const auto& tail) { tail.pack(weights, weights.packed + tail_offset()); });
   }
 
  private:
-  // body(TailWeights), 0 where there is no tail.
+  // body(TailWeights) where there is a tail.
   template <class Body>
-  index_t with_tail(Body&& body) const {
+  void with_tail(Body&& body) const {
     if constexpr (kHasTails) {
-      return with_parts(parts_of_tail(), index_t{0}, [&](auto parts) {
-        return body(TailWeights<Cell, T, decltype(parts)::value>{inputs, hidden, outputs()});
+      with_parts(parts_of_tail(), [&](auto parts) {
+        body(TailWeights<Cell, T, decltype(parts)::value>{inputs, hidden, outputs()});
       });
-    } else {
-      return 0;
     }
   }
 

@@ -45,10 +45,7 @@ class PanelStep {
       act_on_rows(block, panel, sums);
     }
     if constexpr (Weights::kHasTails) {
-      with_parts(parts, false, [&](auto cut) {
-        run_tail<decltype(cut)::value>(block, sums);
-        return true;
-      });
+      with_parts(parts, [&](auto cut) { run_tail<decltype(cut)::value>(block, sums); });
     }
   }
 

@@ -20,7 +20,10 @@ class PanelBackward {
   // a row whose state ends there. False: nothing is done yet.
   template <class One>
   RNNFAST_INLINE bool act(const Block& block, index_t unit, const T* sums, One&& one) const {
-    if (hidden_ - unit < kDenseWidth<T>) return !block.any_cut && act_on_last(block, unit, sums);
+    if (hidden_ - unit < kDenseWidth<T>) {
+      if (!block.any_cut) act_on_last(block, unit, sums);
+      return !block.any_cut;
+    }
     for (index_t r = 0; r < block.count; ++r, sums += kDenseWidth<T>) {
       const Pair<T> dh = Pair<T>::load(sums, sums + V::kLanes);
       if (block.cut[r]) {
@@ -36,7 +39,7 @@ class PanelBackward {
 
  private:
   // Not inlined: alone it keeps its values in registers.
-  [[gnu::noinline]] bool act_on_last(const Block& block, index_t unit, const T* sums) const {
+  [[gnu::noinline]] void act_on_last(const Block& block, index_t unit, const T* sums) const {
     const Cells cell = cell_;
     for (; unit < hidden_; unit += V::kLanes, sums += V::kLanes) {
       index_t r = 0;
@@ -47,16 +50,14 @@ class PanelBackward {
           cell.act_two(block, places, places.load_sums(sums + r * kDenseWidth<T>, kDenseWidth<T>));
         }
       };
-      with_parts(parts_holding<T>(hidden_ - unit), false, [&](auto parts) {
+      with_parts(parts_holding<T>(hidden_ - unit), [&](auto parts) {
         using Places = PartPlaces<T, decltype(parts)::value>;
         in_places([&](index_t first) { return Places(first, unit, hidden_); }, Places::kRows);
-        return true;
       });
       in_places([&](index_t first) { return VectorPlaces<T, 1>(first, unit, hidden_); }, 2);
       for (; r < block.count; ++r)
         cell.act(block, r, unit, hidden_ - unit, V::load(sums + r * kDenseWidth<T>));
     }
-    return true;
   }
 
   const Cells& cell_;

@@ -6,7 +6,7 @@
 // of FMAs are those of the panels. What a product does not join is behind it what it was before.
 #pragma once
 
-#include "kernels/recurrent_cell_forward.hpp"
+#include "kernels/recurrent_layout.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

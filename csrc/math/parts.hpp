@@ -10,71 +10,64 @@ namespace rnnfast::RNNFAST_ISA {
 // zeros in the rest. kMostParts: into how many a vector may be cut.
 #if defined(RNNFAST_ISA_AVX512)
 constexpr int kMostParts = 4;
-RNNFAST_INLINE __m128 load_part(const float* from, index_t count) {
-  return count == 4 ? _mm_loadu_ps(from)
-                    : _mm_maskz_loadu_ps(static_cast<__mmask8>(first_lanes(count)), from);
+// A part is half or a quarter of the register whatever its values are: only loads and stores tell them apart.
+RNNFAST_INLINE __mmask8 first_of_part(index_t count) { return static_cast<__mmask8>(first_lanes(count)); }
+RNNFAST_INLINE __m256i load_half(const float* from, index_t count) {
+  return _mm256_castps_si256(_mm256_maskz_loadu_ps(first_of_part(count), from));
 }
-RNNFAST_INLINE __m128d load_part(const double* from, index_t count) {
-  return count == 2 ? _mm_loadu_pd(from) : _mm_load_sd(from);
+RNNFAST_INLINE __m256i load_half(const double* from, index_t count) {
+  return _mm256_castpd_si256(_mm256_maskz_loadu_pd(first_of_part(count), from));
 }
+RNNFAST_INLINE __m128i load_quarter(const float* from, index_t count) {
+  return _mm_castps_si128(count == 4 ? _mm_loadu_ps(from) : _mm_maskz_loadu_ps(first_of_part(count), from));
+}
+RNNFAST_INLINE __m128i load_quarter(const double* from, index_t count) {
+  return _mm_castpd_si128(count == 2 ? _mm_loadu_pd(from) : _mm_load_sd(from));
+}
+RNNFAST_INLINE void store_half(__m256i part, float* to, index_t count) {
+  _mm256_mask_storeu_ps(to, first_of_part(count), _mm256_castsi256_ps(part));
+}
+RNNFAST_INLINE void store_half(__m256i part, double* to, index_t count) {
+  _mm256_mask_storeu_pd(to, first_of_part(count), _mm256_castsi256_pd(part));
+}
+RNNFAST_INLINE void store_quarter(__m128i part, float* to, index_t count) {
+  if (count == 4) return _mm_storeu_ps(to, _mm_castsi128_ps(part));
+  _mm_mask_storeu_ps(to, first_of_part(count), _mm_castsi128_ps(part));
+}
+RNNFAST_INLINE void store_quarter(__m128i part, double* to, index_t count) {
+  _mm_mask_storeu_pd(to, first_of_part(count), _mm_castsi128_pd(part));
+}
+
 // Zero-masking forms for the reason that math/vec.hpp gives.
-template <int kParts>
-RNNFAST_INLINE Vec<float> load_parts(const float* const* from, index_t count) {
-  constexpr __mmask16 kAll = static_cast<__mmask16>(-1);
+template <int kParts, class T>
+RNNFAST_INLINE Vec<T> load_parts(const T* const* from, index_t count) {
+  static_assert(kParts == 2 || kParts == 4);
+  __m512i v;
   if constexpr (kParts == 2) {
-    const __mmask8 mask = static_cast<__mmask8>(first_lanes(count));
-    const __m512 first = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(mask, from[0]));
-    return {_mm512_maskz_insertf32x8(kAll, first, _mm256_maskz_loadu_ps(mask, from[1]), 1)};
+    v = _mm512_castsi256_si512(load_half(from[0], count));
+    v = _mm512_maskz_inserti64x4(static_cast<__mmask8>(-1), v, load_half(from[1], count), 1);
   } else {
-    __m512 v = _mm512_castps128_ps512(load_part(from[0], count));
-    v = _mm512_maskz_insertf32x4(kAll, v, load_part(from[1], count), 1);
-    v = _mm512_maskz_insertf32x4(kAll, v, load_part(from[2], count), 2);
-    return {_mm512_maskz_insertf32x4(kAll, v, load_part(from[3], count), 3)};
+    constexpr __mmask16 kAll = static_cast<__mmask16>(-1);
+    v = _mm512_castsi128_si512(load_quarter(from[0], count));
+    v = _mm512_maskz_inserti32x4(kAll, v, load_quarter(from[1], count), 1);
+    v = _mm512_maskz_inserti32x4(kAll, v, load_quarter(from[2], count), 2);
+    v = _mm512_maskz_inserti32x4(kAll, v, load_quarter(from[3], count), 3);
   }
-}
-template <int kParts>
-RNNFAST_INLINE Vec<double> load_parts(const double* const* from, index_t count) {
-  constexpr __mmask8 kAll = static_cast<__mmask8>(-1);
-  if constexpr (kParts == 2) {
-    const __mmask8 mask = static_cast<__mmask8>(first_lanes(count));
-    const __m512d first = _mm512_castpd256_pd512(_mm256_maskz_loadu_pd(mask, from[0]));
-    return {_mm512_maskz_insertf64x4(kAll, first, _mm256_maskz_loadu_pd(mask, from[1]), 1)};
-  } else {
-    __m512d v = _mm512_castpd128_pd512(load_part(from[0], count));
-    v = _mm512_maskz_insertf64x2(kAll, v, load_part(from[1], count), 1);
-    v = _mm512_maskz_insertf64x2(kAll, v, load_part(from[2], count), 2);
-    return {_mm512_maskz_insertf64x2(kAll, v, load_part(from[3], count), 3)};
-  }
-}
-// One part of a vector onto memory.
-template <int kParts, int kPart>
-RNNFAST_INLINE void store_part(Vec<float> v, float* to, index_t count) {
-  constexpr __mmask8 kAll = static_cast<__mmask8>(-1);
-  const __mmask8 mask = static_cast<__mmask8>(first_lanes(count));
-  if constexpr (kParts == 2) {
-    _mm256_mask_storeu_ps(to, mask, _mm512_maskz_extractf32x8_ps(kAll, v.native, kPart));
-  } else {
-    const __m128 part = _mm512_maskz_extractf32x4_ps(kAll, v.native, kPart);
-    count == 4 ? _mm_storeu_ps(to, part) : _mm_mask_storeu_ps(to, mask, part);
-  }
-}
-template <int kParts, int kPart>
-RNNFAST_INLINE void store_part(Vec<double> v, double* to, index_t count) {
-  constexpr __mmask8 kAll = static_cast<__mmask8>(-1);
-  const __mmask8 mask = static_cast<__mmask8>(first_lanes(count));
-  if constexpr (kParts == 2) {
-    _mm256_mask_storeu_pd(to, mask, _mm512_maskz_extractf64x4_pd(kAll, v.native, kPart));
-  } else {
-    _mm_mask_storeu_pd(to, mask, _mm512_maskz_extractf64x2_pd(kAll, v.native, kPart));
-  }
+  return Vec<T>::from_bits(reinterpret_cast<typename Vec<T>::Bits>(v));
 }
 template <int kParts, class T>
-RNNFAST_INLINE void store_parts(Vec<T> v, T* const* to, index_t count) {
-  store_part<kParts, 0>(v, to[0], count);
-  store_part<kParts, 1>(v, to[1], count);
-  if constexpr (kParts == 4) {
-    store_part<kParts, 2>(v, to[2], count);
-    store_part<kParts, 3>(v, to[3], count);
+RNNFAST_INLINE void store_parts(Vec<T> value, T* const* to, index_t count) {
+  static_assert(kParts == 2 || kParts == 4);
+  constexpr __mmask8 kAll = static_cast<__mmask8>(-1);
+  const __m512i v = reinterpret_cast<__m512i>(value.bits());
+  if constexpr (kParts == 2) {
+    store_half(_mm512_maskz_extracti64x4_epi64(kAll, v, 0), to[0], count);
+    store_half(_mm512_maskz_extracti64x4_epi64(kAll, v, 1), to[1], count);
+  } else {
+    store_quarter(_mm512_maskz_extracti32x4_epi32(kAll, v, 0), to[0], count);
+    store_quarter(_mm512_maskz_extracti32x4_epi32(kAll, v, 1), to[1], count);
+    store_quarter(_mm512_maskz_extracti32x4_epi32(kAll, v, 2), to[2], count);
+    store_quarter(_mm512_maskz_extracti32x4_epi32(kAll, v, 3), to[3], count);
   }
 }
 #elif defined(RNNFAST_ISA_AVX2)
@@ -135,16 +128,15 @@ RNNFAST_INLINE int parts_holding(index_t values) {
   return kMostParts >= 2 && 2 * values <= Vec<T>::kLanes ? 2 : 1;
 }
 
-// body(Constant<parts>) where a vector is cut (kMostParts), `whole` where it is not.
-template <class Whole, class Body>
-RNNFAST_INLINE Whole with_parts(int parts, Whole whole, Body&& body) {
+// body(Constant<parts>) where there are several.
+template <class Body>
+RNNFAST_INLINE void with_parts(int parts, Body&& body) {
   if constexpr (kMostParts >= 4) {
     if (parts == 4) return body(Constant<4>{});
   }
   if constexpr (kMostParts >= 2) {
     if (parts == 2) return body(Constant<2>{});
   }
-  return whole;
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

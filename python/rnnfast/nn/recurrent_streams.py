@@ -19,10 +19,10 @@ class RecurrentStreams(Module):
     _states: StateLayout
 
     def init_state(self, batch_size: int) -> State:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.init_state is not defined")
 
     def _run(self, *arguments: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}._run is not defined")
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """The initial state, each of its arrays by name."""
