@@ -38,6 +38,7 @@ struct RecurrentDims {
 template <class T>
 struct RecurrentWeights {
   index_t inputs, hidden, projection;
+  int threads;
   const T* weight_ih;  // [G*H, I]
   const T* weight_hh;  // [G*H, O]
   const T* weight_hr;  // [P, H]; null without projection

@@ -54,9 +54,9 @@ class AttentionPass {
           continue;
         }
         if (arguments.transposed == api::Transposed::kRight) {
-          pack_by_rows(b, columns, 1, 1, depth, kDenseWidth<T>, buffers.packed);
+          pack_by_rows(1, b, columns, 1, 1, depth, kDenseWidth<T>, buffers.packed);
         } else {
-          pack_by_columns(b, columns, depth, kDenseWidth<T>, buffers.packed);
+          pack_by_columns<kDenseWidth<T>>(1, b, columns, depth, buffers.packed);
         }
         row_product<T>(1, rows, columns, {1, {{0, depth}}}, {a, depth}, buffers.packed, buffers.start,
                        {c, columns});

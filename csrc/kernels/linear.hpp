@@ -42,7 +42,7 @@ class LinearPass {
     const index_t inputs = arguments.inputs, outputs = arguments.outputs;
     Arena<T> arena(arguments.workspace);
     const Buffers buffers = lay_out(outputs, inputs, 0, arena);
-    pack_by_rows(arguments.weight, outputs, 1, 1, inputs, kDenseWidth<T>, buffers.packed);
+    pack_by_rows(arguments.threads, arguments.weight, outputs, 1, 1, inputs, kDenseWidth<T>, buffers.packed);
     fill_start(arguments.bias, outputs, buffers.start);
     row_product<T>(arguments.threads, arguments.rows, outputs, {1, {{0, inputs}}}, {arguments.x, inputs},
                    buffers.packed, buffers.start, {arguments.y, outputs});
@@ -53,7 +53,7 @@ class LinearPass {
     const index_t inputs = arguments.inputs, outputs = arguments.outputs;
     Arena<T> arena(arguments.workspace);
     const Buffers buffers = lay_out(inputs, outputs, arguments.threads, arena);
-    pack_by_columns(arguments.weight, inputs, outputs, kDenseWidth<T>, buffers.packed);
+    pack_by_columns<kDenseWidth<T>>(arguments.threads, arguments.weight, inputs, outputs, buffers.packed);
     fill_start(nullptr, inputs, buffers.start);
     const Rows<const T> dy{arguments.dy, outputs};
     row_product<T>(arguments.threads, arguments.rows, inputs, {1, {{0, outputs}}}, dy, buffers.packed,

@@ -146,11 +146,11 @@ struct ForwardWeights {
       add_bias(weights.bias_ih, Cell::kInputSum, weights.packed);
       add_bias(weights.bias_hh, Cell::kHiddenSum, weights.packed);
     }
-    pack_by_rows(weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth,
+    pack_by_rows(weights.threads, weights.weight_ih, hidden, Cell::kGates, Panel::kGroupGates, inputs, kWidth,
                  weights.packed + input_offset());
-    pack_by_rows(weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, outputs(), kWidth,
-                 weights.packed + hidden_offset());
-    pack_by_rows(weights.weight_hr, projection, 1, 1, hidden, kDenseWidth<T>,
+    pack_by_rows(weights.threads, weights.weight_hh, hidden, Cell::kGates, Panel::kGroupGates, outputs(),
+                 kWidth, weights.packed + hidden_offset());
+    pack_by_rows(weights.threads, weights.weight_hr, projection, 1, 1, hidden, kDenseWidth<T>,
                  weights.packed + projection_offset());
     with_tail([&](const auto& tail) { tail.pack(weights, weights.packed + tail_offset()); });
   }
@@ -206,12 +206,13 @@ struct BackwardWeights {
 
   void pack(const api::RecurrentWeights<T>& weights) const {
     const index_t first = kFirstGates * hidden, all = Cell::kGates * hidden;
-    pack_by_columns(weights.weight_ih, inputs, all, kDenseWidth<T>, weights.packed);
-    pack_by_columns(weights.weight_hh, outputs(), first, kDenseWidth<T>, weights.packed + hidden_offset());
-    pack_by_columns(weights.weight_hh + first * outputs(), outputs(), all - first, kDenseWidth<T>,
-                    weights.packed + gated_offset());
-    pack_by_columns(weights.weight_hr, hidden, projection, kDenseWidth<T>,
-                    weights.packed + projection_offset());
+    pack_by_columns<kDenseWidth<T>>(weights.threads, weights.weight_ih, inputs, all, weights.packed);
+    pack_by_columns<kDenseWidth<T>>(weights.threads, weights.weight_hh, outputs(), first,
+                                    weights.packed + hidden_offset());
+    pack_by_columns<kDenseWidth<T>>(weights.threads, weights.weight_hh + first * outputs(), outputs(),
+                                    all - first, weights.packed + gated_offset());
+    pack_by_columns<kDenseWidth<T>>(weights.threads, weights.weight_hr, hidden, projection,
+                                    weights.packed + projection_offset());
   }
 };
 

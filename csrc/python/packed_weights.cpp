@@ -72,7 +72,8 @@ py::array PackedWeights::pack(bool for_backward) const {
     py::array packed = new_packed<T>(
         (for_backward ? own.backward_packed_size : own.forward_packed_size)(inputs, hidden, projection));
     const api::RecurrentWeights<T> weights{
-        inputs, hidden, projection, data(0), data(1), data(4), data(2), data(3), data_of<T>(packed.ptr())};
+        inputs,  hidden,  projection, parallel::thread_count(), data(0), data(1),
+        data(4), data(2), data(3),    data_of<T>(packed.ptr())};
     without_interpreter(static_cast<double>(packed.size()),
                         [&] { (for_backward ? own.pack_backward : own.pack_forward)(weights); });
     return packed;

@@ -49,6 +49,7 @@ void recurrent(const api::CellFacts& cell, const api::RecurrentKernels<T>& kerne
   api::RecurrentWeights<T> weights{I,
                                    H,
                                    P,
+                                   kThreads,
                                    weight_ih.data(),
                                    weight_hh.data(),
                                    weight_hr.data(),
