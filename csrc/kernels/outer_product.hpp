@@ -15,9 +15,9 @@ template <class T>
 class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
-  static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;  // a sliver of B is half of L1
-  // Rows and columns of C per block: with kDepthBlock 256 a packed block of A is 48 KB, one of B 512 KB at
-  // most. Few rows and many columns, as packing a row for broadcasts costs most.
+  static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;
+  // Rows and columns of C per block: 512 deep (AVX-512) a packed block of A is 96 KB, one of B 1 MB at most.
+  // Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
   // Up to so many columns rows of A are read where they lie: to pack them costs more than they are used.
@@ -136,15 +136,23 @@ class OuterProduct {
   // How many vectors of a panel at `left` columns before the end are used.
   static RNNFAST_INLINE int vectors(index_t left) { return left > V::kLanes ? kDenseVectors : 1; }
 
+  // The row of B that is fetched while `row` is packed.
+  static RNNFAST_INLINE index_t fetched(index_t row, index_t block) {
+    constexpr index_t kAhead = 8;
+    return row + kAhead < block ? row + kAhead : row;
+  }
+
   static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns,
                            T* packed) {
     for (index_t row = 0; row < block; ++row) {
       const T* from = b.at(k + row) + n;
+      const T* const ahead = b.at(k + fetched(row, block)) + n;
       T* to = packed;
       for (index_t first = 0; first < columns; first += kWidth, to += stride(kWidth, block)) {
         const int present = vectors(columns - first);
         for (int c = 0; c < present; ++c) {
           const index_t column = first + c * V::kLanes;
+          __builtin_prefetch(ahead + column);
           load_up_to(from + column, columns - column).store(to + (row * present + c) * V::kLanes);
         }
       }
@@ -184,6 +192,7 @@ class OuterProduct {
     for (index_t row = 0; row < block; ++row) {
       for (index_t v = 0; v < whole; ++v) {
         const Source& source = sources[v];
+        __builtin_prefetch(source.place.at(k + fetched(row, block)));
         load_up_to(source.place.at(k + row), source.present).store(source.to + row * source.width);
       }
     }
@@ -249,6 +258,12 @@ class OuterProduct {
         sum[r][c] = own.fresh       ? V::zero()
                     : in_one_run(c) ? load_up_to(place[c].data + r * place[c].stride, present[c])
                                     : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
+      }
+    }
+    if (!own.fresh && left > kWidth) {  // the sums of these rows that the next panel goes on from
+      for (int r = 0; r < kTileRows; ++r) {
+        for (index_t line = kWidth; line < 2 * kWidth; line += kSpread)
+          __builtin_prefetch(place[0].data + r * place[0].stride + line, 1, 2);
       }
     }
     accumulate_outer<kTileRows, kVectors>(sum, own.a, own.a_step, own.b, own.depth);

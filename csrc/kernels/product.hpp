@@ -23,9 +23,9 @@ constexpr index_t kFewRows = 3;
 constexpr int panels_together(int rows, int columns) { return (8 + rows * columns - 1) / (rows * columns); }
 
 constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 KB
-// A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and may stream from
-// L2.
-constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 32 << 10 : 16 << 10;
+// A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and streams from L2:
+// the longer it stays on its sums, the less often they are loaded and stored.
+constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 64 << 10 : 16 << 10;
 
 // Whether packed weights are so many, and rows enough, that they are fetched ahead, in one of two ways:
 //   AVX-512 (kFetchedAhead): a tile fetches its own panel into L1. From half of an L2 of 2 MB on, through
@@ -75,6 +75,21 @@ struct Segments {
 enum class Sums { kFresh, kContinued };
 constexpr Sums kFresh = Sums::kFresh;
 
+// Called before a tile of rows first … first + rows - 1 of a panel goes its last stretch of k: time to fetch
+// what the sums will meet. Not a template's argument: the tiles' code is large, and there once.
+struct BeforeTile {
+  void (*call)(const void* context, index_t first, index_t rows) = nullptr;
+  const void* context = nullptr;
+
+  BeforeTile() = default;
+  template <class Body>
+  explicit BeforeTile(const Body& body)
+      : call([](const void* own, index_t first, index_t rows) {
+          (*static_cast<const Body*>(own))(first, rows);
+        }),
+        context(&body) {}
+};
+
 // Sums of one panel: row r begins at data + r * stride.
 template <class T>
 struct SumRows {
@@ -92,14 +107,17 @@ struct PanelProduct {
   static constexpr index_t kDepthBlock = kPanelBlockBytes / (kVectors * static_cast<index_t>(sizeof(V)));
 
   static void run(index_t count, const T* const* rows, const Segments& segments, const T* panel,
-                  SumRows<T> sums, const int* slot, bool far = false) {
+                  SumRows<T> sums, const int* slot, bool far = false, const BeforeTile& before = {}) {
     for (int s = 0; s < segments.count; ++s) {
       const Segment& segment = segments.segment[s];
       for (index_t k = 0; k < segment.depth; k += kDepthBlock) {
         const index_t block = segment.depth - k < kDepthBlock ? segment.depth - k : kDepthBlock;
+        const bool announced =
+            before.call != nullptr && s + 1 == segments.count && k + block == segment.depth;
         const index_t size = block * kVectors * V::kLanes;
         for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
           constexpr int kTileRows = decltype(tile_rows)::value;
+          if (announced) before.call(before.context, first, kTileRows);
           const auto run_tile = [&](auto fetches) {
             tile<kTileRows, decltype(fetches)::value>(rows + first, segment.offset + k, panel, block,
                                                       {sums.data + first * sums.stride, sums.stride}, slot);
@@ -230,15 +248,18 @@ struct OneByOne {
     return false;
   }
 };
+struct NothingToFetch {
+  RNNFAST_INLINE void operator()(index_t, index_t) const {}
+};
 
 // finish(row, column, vector) for every vector of row x W, over 1 to kRowBlock rows. Row r's sums start
 // from starts[r], which holds whole panels of columns. The sums of all rows of a panel, kDenseWidth of each,
-// are offered to finish_panel(column, sums) first, which may decline by false. Columns from `begin`, where a
-// panel begins.
-template <class T, class Finish, class FinishPanel = OneByOne>
+// are offered to finish_panel(column, sums) first, which may decline by false. fetch(row, column) comes while
+// the sums of a panel are under way. Columns from `begin`, where a panel begins.
+template <class T, class Finish, class FinishPanel = OneByOne, class Fetch = NothingToFetch>
 RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t columns, const Segments& segments,
                                const T* packed, const T* const* starts, Finish&& finish,
-                               FinishPanel&& finish_panel = {}, index_t begin = 0) {
+                               FinishPanel&& finish_panel = {}, Fetch&& fetch = {}, index_t begin = 0) {
   using V = Vec<T>;
   constexpr index_t kWidth = kDenseWidth<T>;
   const index_t panel_size = segments.depth() * kWidth;
@@ -257,7 +278,15 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
         }
       }
     }
+    const auto fetch_rows = [&](index_t first, index_t some) {
+      for (index_t p = 0; p < panels; ++p) {
+        for (index_t r = first; r < first + some; ++r) fetch(r, column + p * kWidth);
+      }
+    };
+    const bool fetches = !std::is_same_v<std::decay_t<Fetch>, NothingToFetch>;
+    const BeforeTile before = fetches ? BeforeTile(fetch_rows) : BeforeTile();
     if (count <= kFewRows) {
+      fetch_rows(0, count);
       call_with_rows<kFewRows>(count, [&](auto few) {
         constexpr int kFew = decltype(few)::value;
         call_with_rows<panels_together(kFew, kDenseVectors)>(panels, [&](auto together) {
@@ -266,12 +295,13 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
         });
       });
     } else if (columns - column <= V::kLanes) {
-      HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
+      HalfDenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, false, before);
     } else if (kHasHalves && 2 * (columns - column) <= 3 * V::kLanes) {
+      fetch_rows(0, count);
       if constexpr (kHasHalves)
         DenseProduct<T>::run_up_to_half(count, rows, segments, packed, {sums, kWidth}, kDenseSlots);
     } else {
-      DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far);
+      DenseProduct<T>::run(count, rows, segments, packed, {sums, kWidth}, kDenseSlots, far, before);
     }
     for (index_t p = 0; p < panels; ++p) {
       const index_t first = column + p * kWidth;

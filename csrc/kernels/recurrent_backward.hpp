@@ -251,15 +251,15 @@ class RecurrentBackwardPass {
           dh = V::zero();
         }
         if (last) return dh.store(block.dstate[0][r] + unit);
-        if (unit % kRowPadding<T> == 0) cell.prefetch(block, r, unit + kRowPadding<T>);
         cell.act(block, r, unit, left, dh);
       };
       const auto panel_arrived = [&](index_t unit, const T* sums) {
         return plain && panel.act(block, unit, sums, arrived);
       };
+      const auto arriving = [&](index_t r, index_t unit) { last ? void() : cell.prefetch(block, r, unit); };
       if (product) {
         dense_rows<T>(block.count, block.sums, own_units_.end, segments,
-                      arguments_.packed + weights_.hidden_offset(), starts, arrived, panel_arrived,
+                      arguments_.packed + weights_.hidden_offset(), starts, arrived, panel_arrived, arriving,
                       own_units_.begin);
       } else {
         for (index_t r = 0; r < block.count; ++r) {

@@ -108,15 +108,19 @@ class CellBackward {
     for (int s = 0; s < Cell::kSums; ++s) places.store_up_to(dsum[s], block.tape, s * hidden_);
   }
 
-  // What `act` will read of a row's units from `unit` on: the tape lies too far apart, row by row, for the
-  // hardware to foresee it.
+  // What `act` will read of a row's units in the panel from `unit` on: the tape lies too far apart, row by
+  // row, for the hardware to foresee it.
   RNNFAST_INLINE void prefetch(const Block& block, index_t r, index_t unit) const {
-    if (unit >= hidden_ || normed_ || projected_) return;
-    const T* const tape = block.tape[r] + unit;
-    for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
-    for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
-    if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
-    if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + unit, 0, 2);
+    if (normed_ || projected_) return;
+    const index_t end = hidden_ - unit < kDenseWidth<T> ? hidden_ : unit + kDenseWidth<T>;
+    for (; unit < end; unit += kRowPadding<T>) {
+      const T* const tape = block.tape[r] + unit;
+      for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
+      for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
+      if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
+      if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + unit, 0, 2);
+    }
+    asm volatile("");  // GCC drops calls of a function that does nothing but prefetch
   }
 
   // The gradient of what the projection was given.

@@ -30,7 +30,6 @@ class PanelBackward {
         one(r, unit, dh.a);
         one(r, unit + V::kLanes, dh.b);
       } else {
-        cell_.prefetch(block, r, unit + kDenseWidth<T>);
         cell_.act_two(block, VectorPlaces<T, 0, true>(r, unit, hidden_), dh);
       }
     }
@@ -45,7 +44,6 @@ class PanelBackward {
       index_t r = 0;
       const auto in_places = [&](auto places_of, index_t rows) {
         for (; r + rows <= block.count; r += rows) {
-          for (index_t own = r; own < r + rows; ++own) cell.prefetch(block, own, unit + V::kLanes);
           const auto places = places_of(r);
           cell.act_two(block, places, places.load_sums(sums + r * kDenseWidth<T>, kDenseWidth<T>));
         }
