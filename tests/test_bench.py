@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 
 from rnnfast import backend, ops, reference
-from rnnfast.cli.bench import peers, timing
+from rnnfast.cli.bench import machine, peers, timing
 from rnnfast.cli.bench.catalogue import OPTIONS, Option, verdict
 from rnnfast.cli.bench.layers import LayerProblem
 from rnnfast.cli.bench.memory import step_memory
+from rnnfast.cli.bench.peer import Peer
 from rnnfast.cli.bench.problems import SHAPES, Problem, Shape
 from rnnfast.cli.bench.timing import Prepared, Timing, measure
 from rnnfast.cli.main import main
@@ -123,6 +125,43 @@ def test_peers_compute_the_same(name: str, cell: str, mode: str) -> None:
     problem = Problem(cell, Shape(steps=4, batch=3, inputs=5, hidden=9), "float32", seed=0)
     job = peer.job(problem, mode)  # which has compared outputs and gradients
     assert (job is not None) == (cell in peer.cells and (mode == "inference" or peer.trains))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_peer_with_packed_weights_is_beside_our_packed_weights(
+    packed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seconds = {"training": 0.003, "packed": 0.002, "theirs": 0.001}
+    now = 0.0
+
+    def takes(what: str) -> Callable[[], None]:
+        def job() -> None:
+            nonlocal now
+            now += seconds[what]
+
+        return job
+
+    def own_job(problem: Problem, mode: str, *, packed: bool = False) -> Callable[[], object]:
+        return takes("packed" if packed else mode)
+
+    class Other(Peer):
+        name, version = "torch", "1"  # type: ignore[assignment]
+
+        def job(self, problem: Problem, mode: str) -> Callable[[], object]:
+            return takes("theirs")
+
+    Other.packed = packed
+    monkeypatch.setattr(peers, "load", lambda name, threads, folder=None: Other(threads))
+    monkeypatch.setattr(Problem, "job", own_job)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(machine, "peak_gflops", lambda dtype: 100.0)
+    path = tmp_path / "result.json"
+    arguments = ["--cells", "lstm", "--shapes", "tiny", "--modes", "training", "--against", "torch"]
+    assert main(["bench", "kernels", *arguments, "--seconds", "0.01", "--json", str(path)]) == 0
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["milliseconds"] == pytest.approx(3)  # always of weights that have changed
+    assert row["peers"]["torch"]["ours"] == pytest.approx(2 if packed else 3)
+    assert row["peers"]["torch"]["ratio"] == pytest.approx(1 / 2 if packed else 1 / 3)
 
 
 def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 // strongest CPU peer there is, without a framework around it. Weights are packed once, in the layout that the
 // primitive asks for; x, y and all gradients are plain arrays of the caller, time-major. oneDNN adds to the
 // gradients of weights, so a training step begins by clearing them. Not here: copies between layouts of x
-// and y, packing of changed weights; neither is timed, which is to oneDNN's advantage.
+// and y, which are not timed, to oneDNN's advantage, and packing of changed weights: ours are packed too then.
 
 #include <omp.h>
 

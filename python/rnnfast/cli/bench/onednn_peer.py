@@ -37,6 +37,7 @@ class OneDnn(Peer):
     """oneDNN, directly."""
 
     name = "onednn"
+    packed = True
 
     def __init__(self, threads: int, folder: str | None = None) -> None:
         super().__init__(threads, folder)

@@ -49,6 +49,8 @@ class Peer:
     cells: tuple[str, ...] = ("rnn_tanh", "rnn_relu", "lstm", "gru")
     # Whether it has gradients.
     trains = True
+    # Whether its training starts from packed weights, where ours packs those that have changed.
+    packed = False
 
     def __init__(self, threads: int, folder: str | None = None) -> None:
         self.threads = threads

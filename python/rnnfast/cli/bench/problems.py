@@ -78,16 +78,22 @@ class Problem:
         products = 2.0 * steps * batch * len(self.cell.gates) * hidden * (inputs + hidden)
         return products if mode == "inference" else 3 * products
 
-    def job(self, mode: str) -> Callable[[], object]:
-        """One inference, or one training step, whose weights have changed since the last one."""
+    def job(self, mode: str, *, packed: bool = False) -> Callable[[], object]:
+        """One inference, or one training step.
+
+        Args:
+            mode: "inference" or "training".
+            packed: whether a training step finds its weights packed; else they have changed since the last
+                one, as in training they have.
+        """
         if mode == "inference":
             return lambda: ops.recurrent_forward(self.weights, self.x)
+        if packed:
+            return self.gradients
 
         def train() -> object:
             self.weights.refresh()
-            _, _, tape = ops.recurrent_forward(self.weights, self.x, training=True)
-            assert tape is not None
-            return ops.recurrent_backward(self.weights, tape, self.dy)
+            return self.gradients()
 
         return train
 
