@@ -45,6 +45,14 @@ class Problem:
         """All gradients."""
         return ops.recurrent_backward(self.packed, tape, self.dy, self.dstate, bound=self.bound)
 
+    def pack_again(self) -> None:
+        """Pack the weights, after others, so that no memory used again holds them already."""
+        for factor in (0.5, 2.0):
+            for array in self.weights.values():
+                array *= factor
+            self.packed.refresh()
+            self.gradients()
+
     def gradients(self, **changes: Any) -> dict[str, Array]:
         """The gradients of a forward and backward call, by the names of `inputs`."""
         _, _, tape = self.forward(**changes)

@@ -50,6 +50,21 @@ def test_operations_are_those_of_the_products() -> None:
     assert problem.operations("training") == 3 * problem.operations("inference")
 
 
+def test_training_packs_changed_weights_unless_they_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem("lstm", Shape(steps=5, batch=3, inputs=2, hidden=7), "float32", seed=0)
+    packings = 0
+
+    def refresh() -> None:
+        nonlocal packings
+        packings += 1
+
+    monkeypatch.setattr(problem.weights, "refresh", refresh)
+    problem.job("training", packed=True)()
+    assert packings == 0
+    problem.job("training")()
+    assert packings == 1
+
+
 def test_a_wrong_kernel_is_not_timed(cell: str) -> None:
     problem = Problem(cell, SHAPES["geron"], "float32", seed=0)
     assert problem.check() < 1e-5

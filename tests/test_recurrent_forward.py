@@ -154,7 +154,7 @@ def test_threads_do_not_change_a_bit(
     results = []
     for threads in (1, 2, 3):
         rnnfast.set_num_threads(threads)
-        problem.packed.refresh()  # threads share the packing too
+        problem.pack_again()  # threads share that too
         y, state, _ = problem.forward()
         results.append((y, *state))
     for other in results[1:]:

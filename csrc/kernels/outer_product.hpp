@@ -1,8 +1,8 @@
 // Weight gradients: C[m, n] = sum over k of A_k[m] B_k[n], rows A_k and B_k over all T N rows.
 //
-// Blocks of both operands are packed: a sliver of B stays in L1 while the tiles of A pass by from L2, and the
-// next block of A is fetched meanwhile. Sums rest in C between blocks of k, so every element remains one
-// chain of FMAs in ascending k.
+// Blocks of both operands are packed: a sliver of B stays in L1 (AVX-512: streams from L2) while the tiles
+// of A pass by from L2, and the next block of A is fetched meanwhile. Sums rest in C between blocks of k, so
+// every element remains one chain of FMAs in ascending k.
 #pragma once
 
 #include <cstring>
@@ -16,8 +16,8 @@ class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
   static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;
-  // Rows and columns of C per block: 512 deep (AVX-512) a packed block of A is 96 KB, one of B 1 MB at most.
-  // Few rows and many columns, as packing a row for broadcasts costs most.
+  // Rows and columns of C per block: 512 deep (AVX-512, floats) a packed block of A is 96 KB, one of B 1 MB
+  // at most. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
   // Up to so many columns rows of A are read where they lie: to pack them costs more than they are used.
@@ -260,12 +260,8 @@ class OuterProduct {
                                     : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
       }
     }
-    if (!own.fresh && left > kWidth) {  // the sums of these rows that the next panel goes on from
-      for (int r = 0; r < kTileRows; ++r) {
-        for (index_t line = kWidth; line < 2 * kWidth; line += kSpread)
-          __builtin_prefetch(place[0].data + r * place[0].stride + line, 1, 2);
-      }
-    }
+    if (kVectors == kDenseVectors && !own.fresh && left > kWidth)
+      fetch_sums(Run::find(runs, column + kWidth), first, kTileRows);
     accumulate_outer<kTileRows, kVectors>(sum, own.a, own.a_step, own.b, own.depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
@@ -277,6 +273,17 @@ class OuterProduct {
           store_lanes(sum[r][c], runs, first + r, column + c * V::kLanes, present[c]);
         }
       }
+    }
+  }
+
+  // Sums of the next panel that the same rows go on from. The last value of a line's worth: they begin
+  // anywhere within a line.
+  static RNNFAST_INLINE void fetch_sums(const typename Run::Place& next, index_t first, index_t rows) {
+    const index_t end = next.left < kWidth ? next.left : kWidth;
+    for (index_t row = first; row < first + rows; ++row) {
+      const T* const sums = next.data + row * next.stride - 1;
+      for (index_t line = kSpread; line < end; line += kSpread) __builtin_prefetch(sums + line, 1, 2);
+      __builtin_prefetch(sums + end, 1, 2);
     }
   }
 

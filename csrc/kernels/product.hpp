@@ -1,9 +1,9 @@
 // Products of rows with packed panels: the inner part of forward and backward steps, input sums, dx and
 // linear layers.
 //
-// Up to kRowBlock rows pass one panel at a time. The depth is cut so that a block of the panel stays in L1
-// while all tiles of rows use it; between blocks the sums rest in memory, which changes nothing in them. What
-// happens to finished sums (a cell, a store) is the caller's, who finds them in L1.
+// Up to kRowBlock rows pass one panel at a time. The depth is cut so that a block of the panel stays in L1,
+// on AVX-512 in L2, while all tiles of rows use it; between blocks the sums rest in memory, which changes
+// nothing in them. What happens to finished sums (a cell, a store) is the caller's, who finds them in L1.
 #pragma once
 
 #include <type_traits>
@@ -11,9 +11,9 @@
 #include "base/arena.hpp"
 #include "base/denormals.hpp"
 #include "base/parallel.hpp"
+#include "kernels/panels.hpp"
 #include "math/half.hpp"
 #include "math/pair.hpp"
-#include "math/panels.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -283,8 +283,8 @@ RNNFAST_INLINE void dense_rows(index_t count, const T* const* rows, index_t colu
         for (index_t r = first; r < first + some; ++r) fetch(r, column + p * kWidth);
       }
     };
-    const bool fetches = !std::is_same_v<std::decay_t<Fetch>, NothingToFetch>;
-    const BeforeTile before = fetches ? BeforeTile(fetch_rows) : BeforeTile();
+    BeforeTile before;
+    if constexpr (!std::is_same_v<std::decay_t<Fetch>, NothingToFetch>) before = BeforeTile(fetch_rows);
     if (count <= kFewRows) {
       fetch_rows(0, count);
       call_with_rows<kFewRows>(count, [&](auto few) {

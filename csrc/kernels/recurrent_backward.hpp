@@ -263,15 +263,15 @@ class RecurrentBackwardPass {
                       own_units_.begin);
       } else {
         for (index_t r = 0; r < block.count; ++r) {
-          for (index_t unit = own_units_.begin; unit < own_units_.end; unit += V::kLanes)
+          for (index_t unit = own_units_.begin; unit < own_units_.end; unit += V::kLanes) {
+            if (unit % kDenseWidth<T> == 0) arriving(r, unit + kDenseWidth<T>);
             arrived(r, unit, V::load(block.dstate[0][r] + unit));
+          }
         }
       }
       if (last) continue;
       if (dims_.projection > 0) through_projection(block);
-      if (normed_) {
-        for (index_t r = 0; r < block.count; ++r) cell.act_normalised(block, r);
-      }
+      for (index_t r = 0; normed_ && r < block.count; ++r) cell.act_normalised(block, r);
       if constexpr (Cell::kGatedSums > 0) through_gate(block);
     }
   }

@@ -113,14 +113,18 @@ class CellBackward {
   RNNFAST_INLINE void prefetch(const Block& block, index_t r, index_t unit) const {
     if (normed_ || projected_) return;
     const index_t end = hidden_ - unit < kDenseWidth<T> ? hidden_ : unit + kDenseWidth<T>;
-    for (; unit < end; unit += kRowPadding<T>) {
-      const T* const tape = block.tape[r] + unit;
+    const auto fetch = [&](index_t at) RNNFAST_INLINE_BODY {
+      const T* const tape = block.tape[r] + at;
       for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
-      for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
-      if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
-      if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + unit, 0, 2);
-    }
-    asm volatile("");  // GCC drops calls of a function that does nothing but prefetch
+      for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + at, 0, 2);
+      if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + at, 0, 2);
+      if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + at, 0, 2);
+    };
+    if (unit == 0) fetch(0);
+    // The last value of a line's worth: a run that begins within a line reaches into one more.
+    for (index_t line = unit + kRowPadding<T>; unit < end; unit = line, line += kRowPadding<T>)
+      fetch(line < end ? line - 1 : end - 1);
+    asm volatile("");  // GCC 12 drops calls of a function that does nothing but prefetch
   }
 
   // The gradient of what the projection was given.

@@ -1,4 +1,4 @@
-// Transposition of a small matrix.
+// Transposition of a matrix.
 #pragma once
 
 #include "math/vec.hpp"
@@ -44,21 +44,23 @@ RNNFAST_INLINE void transpose_four(const T* from, index_t from_step, T* to, inde
   chosen<2, 3, 6, 7>(upper_right, lower_right).store(to + 3 * to_step);
 }
 
-// to[column][row] = from[row][column], a cache line of four rows at a time.
+// to[column][row] = from[row][column], rows of `from` close together, those of `to` to_step apart: a cache
+// line of four rows at a time. `scalar` has no vectors, of four neither.
 template <class T>
-void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
+void transpose(index_t rows, index_t columns, const T* from, T* to, index_t to_step) {
+  constexpr bool kByFours = Vec<T>::kLanes > 1;
   constexpr index_t kLine = 64 / static_cast<index_t>(sizeof(T));
-  const index_t by_fours = Vec<T>::kLanes > 1 ? rows / 4 * 4 : 0;
+  const index_t by_fours = kByFours ? rows / 4 * 4 : 0;
   for (index_t first = 0; first < columns; first += kLine) {
     const index_t end = columns - first < kLine ? columns : first + kLine;
     const auto one_by_one = [&](index_t row, index_t column) {
-      for (; column < end; ++column) to[column * to_step + row] = from[row * from_step + column];
+      for (; column < end; ++column) to[column * to_step + row] = from[row * columns + column];
     };
     for (index_t row = 0; row < by_fours; row += 4) {
       index_t column = first;
-      if constexpr (Vec<T>::kLanes > 1) {
+      if constexpr (kByFours) {
         for (; column + 4 <= end; column += 4)
-          transpose_four(from + row * from_step + column, from_step, to + column * to_step + row, to_step);
+          transpose_four(from + row * columns + column, columns, to + column * to_step + row, to_step);
       }
       for (index_t r = row; r < row + 4; ++r) one_by_one(r, column);
     }

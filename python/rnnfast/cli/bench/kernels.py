@@ -63,8 +63,6 @@ def run(request: Request, rivals: list[Peer]) -> dict[str, Any]:
 def _time(problem: Problem, mode: str, rivals: list[Peer], request: Request) -> dict[str, Any]:
     """Time one row: ours and every rival that has the cell and the mode, in turn."""
     contenders = {"rnnfast": problem.job(mode)}
-    if mode == "training" and any(rival.packed for rival in rivals):
-        contenders[_PACKED] = problem.job(mode, packed=True)
     notes = {}
     for rival in rivals:
         try:
@@ -74,11 +72,13 @@ def _time(problem: Problem, mode: str, rivals: list[Peer], request: Request) -> 
             continue
         if job is not None:
             contenders[rival.name] = job
+    packed = {rival.name for rival in rivals if rival.packed and rival.name in contenders}
+    if packed and mode == "training":
+        contenders[_PACKED] = problem.job(mode, packed=True)
     rest = REST if request.threads > 1 and len(contenders) > 1 else 0.0
     timings = measure(contenders, request.seconds, rest=rest)
     own = timings.pop("rnnfast")
     own_packed = timings.pop(_PACKED, own)
-    packed = {rival.name for rival in rivals if rival.packed}
     peers = {}
     for name, timing in timings.items():
         beside = own_packed if name in packed else own

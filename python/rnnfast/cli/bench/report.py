@@ -97,6 +97,8 @@ def _machines(results: Results) -> Iterator[str]:
         yield f"- Peers: {', '.join(sorted(versions))}"
     yield ""
     yield "Ratios are their time over ours, as the median over rounds side by side: above 1 we are faster."
+    if any("onednn" in result["peers"] for result in results.values()):
+        yield "oneDNN's weights are packed before the clock: in training its ratios are to ours packed too."
 
 
 def _missing(folder: Path) -> Iterator[str]:
