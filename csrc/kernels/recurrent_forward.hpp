@@ -26,7 +26,8 @@ class RecurrentForwardPass {
   using Lines = SumLines<Cell, T>;
   using Block = ForwardBlock<Cell, T>;
   // Threads that share units own whole cache lines of them, and what a single row takes together.
-  static constexpr index_t kPanelsTogether = 2 * Panel::together(1);
+  static constexpr index_t kPanelsOfLine = ceil_div(kRowPadding<T>, Weights::kWidth);
+  static constexpr index_t kPanelsTogether = round_up(Panel::together(1), kPanelsOfLine);
   // Up to so many inputs their product is made with the step, of one or two rows and of up to two tiles.
   static constexpr index_t kInputsOfTwoRows = 24, kInputsOfFewRows = 96;
 
