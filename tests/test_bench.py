@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from rnnfast import backend, ops, reference
-from rnnfast.cli.bench import machine, peers, timing
+from rnnfast.cli.bench import machine, native, peers, timing
 from rnnfast.cli.bench.catalogue import OPTIONS, Option, verdict
 from rnnfast.cli.bench.layers import LayerProblem
 from rnnfast.cli.bench.memory import step_memory
-from rnnfast.cli.bench.peer import Peer
+from rnnfast.cli.bench.peer import Peer, Unavailable
 from rnnfast.cli.bench.problems import SHAPES, Problem, Shape
 from rnnfast.cli.bench.timing import Prepared, Timing, measure
 from rnnfast.cli.main import main
@@ -140,6 +140,19 @@ def test_peers_compute_the_same(name: str, cell: str, mode: str) -> None:
     problem = Problem(cell, Shape(steps=4, batch=3, inputs=5, hidden=9), "float32", seed=0)
     job = peer.job(problem, mode)  # which has compared outputs and gradients
     assert (job is not None) == (cell in peer.cells and (mode == "inference" or peer.trains))
+
+
+def test_what_a_folder_for_onednn_has_to_hold_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(*_: object) -> None:
+        raise Unavailable("dnnl.hpp: no such file")
+
+    monkeypatch.setattr(native, "compiled", missing)
+    with pytest.raises(
+        ImportError, match=r"dnnl.hpp: no such file\); give the folder that holds its include/"
+    ):
+        peers.load("onednn", 1, str(tmp_path))
 
 
 @pytest.mark.parametrize("packed", [False, True])

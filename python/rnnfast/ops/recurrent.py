@@ -114,7 +114,8 @@ def recurrent_backward(
     """Gradients of `recurrent_forward`: of x, the initial states and the state after a cut, and all weights.
 
     Args:
-        weights: those of the forward call, the same object.
+        weights: those of the forward call, the same object, not written to since: their form for backward may
+            be made only now.
         tape: from the forward call; used up.
         dy: gradient of y ``[N, T, O]``, None for zeros; not read on padding.
         dstate: gradients of the final states or None for zeros; None for zeros throughout.

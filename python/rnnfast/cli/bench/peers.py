@@ -27,7 +27,9 @@ def load(name: str, threads: int, folder: str | None = None) -> Peer:
     try:
         return PEERS[name](threads, folder)
     except ImportError as error:
+        what = "install the extra, pip install 'rnnfast[bench]'"
+        if folder:
+            what = "give the folder that holds its include/ and lib/ (docs/benchmarks.md names a wheel)"
         raise ImportError(
-            f"bench: {name} is not installed ({error}); install the extra, pip install 'rnnfast[bench]', "
-            f"or leave it out of --against"
+            f"bench: {name} is not installed ({error}); {what}, or leave it out of --against"
         ) from None
