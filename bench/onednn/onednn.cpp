@@ -2,7 +2,8 @@
 // strongest CPU peer there is, without a framework around it. Weights are packed once, in the layout that the
 // primitive asks for; x, y and all gradients are plain arrays of the caller, time-major. oneDNN adds to the
 // gradients of weights, so a training step begins by clearing them. Not here: copies between layouts of x
-// and y, which are not timed, to oneDNN's advantage, and packing of changed weights: ours are packed too then.
+// and y, which are not timed, to oneDNN's advantage; packing of changed weights, which ours is compared
+// without.
 
 #include <omp.h>
 

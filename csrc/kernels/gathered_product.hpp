@@ -7,6 +7,8 @@
 // what follows before anything is stored. Not here: rows in one place, which `PanelProduct` multiplies.
 #pragma once
 
+#include "kernels/product.hpp"
+
 namespace rnnfast::RNNFAST_ISA {
 
 // Row r of an operand is at rows[r]; it meets the part of every panel that begins at depth `first`.
