@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,11 @@ SCAN_FAULTS = [
     ("recurrent_panels.hpp", "line % kFew, panel + line / kFew)", "line % kFew, panel)"),
     ("recurrent_panels.hpp", "lines_.line(first_line + row)", "lines_.line(first_line)"),
     ("recurrent_panels.hpp", "panel + p, sums + p * kFew * kSumRow", "panel + p, sums"),
+    ("recurrent_panels.hpp", "block.x[0] += steps.x;", ";"),
+    ("recurrent_panels.hpp", "block.tape[0] += steps.tape;", ";"),
+    ("recurrent_panels.hpp", "if (first_line >= 0) ++first_line;", ";"),
+    ("recurrent_panels.hpp", "{first(s), sums[kSecond / kUnits]", "{first(s), sums[kFirst / kUnits]"),
+    ("panels.hpp", "(gate * units + first) * depth", "gate * units * depth"),
     ("recurrent_panels_backward.hpp", "load_sums(sums + r * kDenseWidth<T>", "load_sums(sums"),
     ("recurrent_panels_backward.hpp", "true>(r, unit, hidden_), dh)", "true>(0, unit, hidden_), dh)"),
     ("recurrent_places.hpp", "r_too_(r + kRows)", "r_too_(r)"),
@@ -198,10 +204,12 @@ class Build:
         self.flags += [f"-I{include}" for include in includes]
         self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
         self.stale: set[str] = set()  # parts whose object has a fault that their source has no longer
-        self.objects = [self.compile_variant(name, part) for name in VARIANTS for part in PARTS]
-        for path in sorted(self.source.rglob("*.cpp")):
-            if path.parent.name not in ("cpu", "cuda"):
-                self.objects.append(self.compile(path, path.stem, []))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [pool.submit(self.compile_variant, name, part) for name in VARIANTS for part in PARTS]
+            for path in sorted(self.source.rglob("*.cpp")):
+                if path.parent.name not in ("cpu", "cuda"):
+                    jobs.append(pool.submit(self.compile, path, path.stem, []))
+        self.objects = [job.result() for job in jobs]
 
     def compile(self, path: Path, name: str, flags: list[str]) -> Path:
         target = self.folder / f"{name}.o"

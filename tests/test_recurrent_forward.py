@@ -133,11 +133,39 @@ def test_part_of_a_batch_has_the_bits_of_its_rows(
         assert all(same_bits(a, b[rows]) for a, b in zip(part_final, final, strict=True))
 
 
+@pytest.mark.parametrize("inputs", [2, 30])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_a_batch_of_one_has_the_bits_of_its_row(
+    cell: str, inputs: int, reverse: bool, variant: str, dtype: type
+) -> None:
+    """Its steps follow each other without a way back to the driver, or, of many inputs, up to 64 of them."""
+    steps = 131
+    problem = make_problem(cell, 4, steps, inputs, 37, dtype, reverse=reverse)
+    problem.x = np.ascontiguousarray(problem.x.transpose(1, 0, 2)).transpose(1, 0, 2)  # time-major
+
+    def others(batch: int) -> tuple[np.ndarray, ...]:
+        return tuple(np.full((batch, steps, 37), np.nan, dtype) for _ in problem.state[1:])
+
+    states = others(4)
+    y, final, tape = problem.forward(states_out=states)
+    whole = problem.backward(tape)
+    for row in (slice(0, 1), slice(3, 4)):
+        start = tuple(part[row] for part in problem.state)
+        row_states = others(1)
+        row_y, row_final, tape = problem.forward(x=problem.x[row], state=start, states_out=row_states)
+        dstate = tuple(part[row] for part in problem.dstate)
+        gradients = ops.recurrent_backward(problem.packed, tape, problem.dy[row], dstate)
+        pairs = [(row_y, y), (gradients.dx, whole.dx), *zip(row_states, states, strict=True)]
+        pairs += [*zip(row_final, final, strict=True), *zip(gradients.dstate, whole.dstate, strict=True)]
+        assert all(same_bits(own, np.ascontiguousarray(all_rows[row])) for own, all_rows in pairs)
+
+
 # Enough work for several threads, in rows and in hidden units.
 THREADED_SIZES = [
     (40, 20, 16, 48),
     (40, 20, 16, 52),
     (1, 12, 64, 512),
+    (1, 11, 20, 512),
     (5, 10, 33, 260),
     (2, 10, 33, 257),
     (3, 10, 33, 257),

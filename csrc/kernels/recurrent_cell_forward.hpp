@@ -56,22 +56,20 @@ class CellForward {
     finish(block, r, unit, inputs, next, tape);
   }
 
-  // Whether `act_two` may take the place of `act`: it knows what every layer has.
+  // Whether `act_plain` may take the place of `act`: it knows what every layer has.
   RNNFAST_INLINE bool plain() const {
     bool zoned = false;
     for (int s = 0; s < Cell::kStates; ++s) zoned = zoned || zoned_[s];
     return Cell::kUnitWeights == 0 && !zoned && !projected_ && !normed_;
   }
 
-  // Two vectors of values that lie where `places` says. sums: of the first of them, `apart` further
-  // those of the next one; sum s lies s * run behind the first sum.
-  template <class Places>
-  RNNFAST_INLINE void act_two(const Block& block, const Places& places, const T* sums, index_t apart,
-                              index_t run) const {
-    using W = Pair<T>;
+  // The values that lie where `places` says; sum_of(s) is their sum s.
+  template <class Places, class Sums>
+  RNNFAST_INLINE void act_plain(const Block& block, const Places& places, Sums&& sum_of) const {
+    using W = typename Places::Value;
     W sum[Cell::kSums], next[Cell::kStates], tape[Cell::kSums], previous[Cell::kStates],
         unit_weight[kUnitSlots<Cell>];
-    for (int s = 0; s < Cell::kSums; ++s) sum[s] = places.load_sums(sums + s * run, apart);
+    for (int s = 0; s < Cell::kSums; ++s) sum[s] = sum_of(s);
     previous[0] = Cell::kOutputState > 0 ? W::zero() : places.load(block.previous[0]);
     for (int s = 1; s < Cell::kStates; ++s) previous[s] = places.load(block.previous[s]);
     Cell::state(sum, previous, unit_weight, next, tape);
@@ -87,6 +85,14 @@ class CellForward {
     }
     places.store(next[0], block.next_h);
     if (places.given(block.y)) places.store_up_to(next[0], block.y);
+  }
+
+  // The same in two vectors. sums: of the first of them, `apart` further those of the next one; sum s lies
+  // s * run behind the first sum.
+  template <class Places>
+  RNNFAST_INLINE void act_two(const Block& block, const Places& places, const T* sums, index_t apart,
+                              index_t run) const {
+    act_plain(block, places, [=](int s) { return Places::load_sums(sums + s * run, apart); });
   }
 
   // A whole line of sums. Where h is an output of a norm, that needs a pass of its own: `candidate` is room

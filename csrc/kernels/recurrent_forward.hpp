@@ -11,6 +11,9 @@
 // the same chains.
 #pragma once
 
+#include <algorithm>
+#include <utility>
+
 #include "kernels/random.hpp"
 #include "kernels/recurrent_cell_forward.hpp"
 #include "kernels/recurrent_panels.hpp"
@@ -138,19 +141,28 @@ class RecurrentForwardPass {
     const index_t own = own_.below(schedule_.active(-1));
     for (index_t i = 0; share_.first() && i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
     share_.meet();
-    for (index_t step = steps_.begin; step < steps_.end;) {
+    // Steps of a batch of one follow each other without this loop between them.
+    const bool at_once = dims_.batch == 1 && !with_options_ && !Lines::wanted(dims_);
+    const index_t end = at_once ? std::min(steps_.end, schedule_.length(0)) : steps_.end;
+    for (index_t step = steps_.begin; step < end;) {
       const index_t active = own_.below(schedule_.active(step));
       if (active == 0) return;
       // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
       // one per step, but its sums pass through memory (bounds: csrc/README.md).
-      const index_t left = steps_.end - step, fitting = kRowBlock / active;
+      const index_t left = end - step, fitting = kRowBlock / active;
       const index_t bound = active < 3 ? kInputsOfTwoRows : kInputsOfFewRows;
       const bool beforehand = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > bound);
       const index_t together = !beforehand || fitting < 2 ? 1 : fitting < left ? fitting : left;
       index_t first_line[kRowBlock];
       first_line[0] = -1;
       if (together > 1) input_lines(step, together, first_line);
-      for (index_t s = 0; s < together; ++s) run_step(step + s, first_line[s]);
+      if (at_once) {
+        const index_t count = together > 1 ? together : left;
+        run_steps(step, count, first_line[0]);
+        step += count;
+        continue;
+      }
+      for (index_t s = 0; s < together; ++s) run_steps(step + s, 1, first_line[s]);
       step += together;
     }
   }
@@ -205,9 +217,9 @@ class RecurrentForwardPass {
     lines_.add_inputs(0, count, x, tapes, panels_);
   }
 
-  // One step of all own samples that run at it. first_line: that of its lines after the input product, or -1:
-  // not made yet.
-  void run_step(index_t step, index_t first_line) {
+  // One step of all own samples that run at it, or several of the only one. first_line: that of the first
+  // lines after the input product, or -1: not made yet.
+  void run_steps(index_t step, index_t count, index_t first_line) {
     const index_t active = own_.below(schedule_.active(step));
     Block block;
     for (index_t first = 0; first < active; first += kRowBlock) {
@@ -216,17 +228,26 @@ class RecurrentForwardPass {
         if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape, panels_);
         run_lines(block, first_line < 0 ? 0 : first_line);
       } else if constexpr (Cell::kGatedSums == 0) {
-        panel_step_.run(block, first_line);
+        panel_step_.run(block, steps_of(block, count), first_line, share_);
       }
       if (dims_.projection > 0) project(block);
     }
-    T* const written = buffers_.hidden[1];
-    buffers_.hidden[1] = buffers_.hidden[0];
-    buffers_.hidden[0] = written;
+    if (count % 2 == 1) std::swap(buffers_.hidden[0], buffers_.hidden[1]);
     share_.meet();
-    const index_t staying = step + 1 < dims_.steps ? own_.below(schedule_.active(step + 1)) : 0;
+    const index_t next = step + count, staying = next < dims_.steps ? own_.below(schedule_.active(next)) : 0;
     for (index_t i = staying; before_ == nullptr && share_.first() && i < active; ++i)
       end_sample(schedule_.sample(own_.at(i)));
+  }
+
+  BlockSteps steps_of(const Block& block, index_t count) const {
+    const index_t forth = call_.reverse ? -1 : 1;
+    BlockSteps steps{count, forth * call_.x.time_stride, forth * arguments_.y.time_stride, 0, {}};
+    if (block.y[0] == nullptr) steps.y = 0;
+    if (block.tape[0] != nullptr) steps.tape = -tape_row_.stride;  // rows run from the last step to the first
+    for (int s = 1; s < Cell::kStates; ++s) {
+      if (block.states[s][0] != nullptr) steps.states[s] = forth * arguments_.states[s].time_stride;
+    }
+    return steps;
   }
 
   // Rows first … of the own samples at `step`.

@@ -1,6 +1,10 @@
-// A step whose rows need no whole lines of sums, forward: the sums of a panel are formed for all rows of a
-// block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows).
+// Steps whose rows need no whole lines of sums, forward: the sums of a panel are formed for all rows of a
+// block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows). Of
+// a single row sums do not leave the registers, and its steps follow each other without a way back to the
+// driver, which took a quarter of the time of 16 units.
 #pragma once
+
+#include <utility>
 
 #include "kernels/recurrent_cell_forward.hpp"
 #include "kernels/recurrent_lines.hpp"
@@ -8,6 +12,12 @@
 #include "kernels/recurrent_tail.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
+
+// Steps of a block that follow each other: how many, and how far the pointers of its row move from one to the
+// next. Several rows: one step.
+struct BlockSteps {
+  index_t count, x, y, tape, states[api::kMostStates];
+};
 
 template <class Cell, class T>
 class PanelStep {
@@ -17,6 +27,7 @@ class PanelStep {
   using Lines = SumLines<Cell, T>;
   using Block = ForwardBlock<Cell, T>;
   static constexpr index_t kSumRow = PanelSums<Panel, T>::kRow;
+  static constexpr int kTogether = Panel::together(1);  // panels of a single row
 
  public:
   // Of some panels. lines: of sums to start from, where the input product was made beforehand.
@@ -29,12 +40,25 @@ class PanelStep {
         cell_(cell),
         panels_(panels) {}
 
-  // first_line: that of the block's first row, or -1: the sums take the inputs too.
-  RNNFAST_INLINE void run(const Block& block, index_t first_line) const {
-    if (block.count <= kFewRows) {
-      return call_with_rows<kFewRows>(
-          block.count, [&](auto few) { run_few_rows<decltype(few)::value>(block, first_line); });
+  // first_line: that of the block's first row, or -1: the sums take the inputs too. The block's pointers may
+  // be moved; threads that share units meet between two steps.
+  RNNFAST_INLINE void run(Block& block, const BlockSteps& steps, index_t first_line,
+                          const ScanShare& share) const {
+    if (block.count == 1) {
+      const index_t panels = panels_.end - panels_.begin, tiles = ceil_div(panels, kTogether);
+      return call_with_rows<kTogether>(tiles > 0 ? ceil_div(panels, tiles) : 1, [&](auto together) {
+        run_row<decltype(together)::value>(block, steps, first_line, share);
+      });
     }
+    if (block.count <= kFewRows) {
+      if (block.count == 2) return run_few_rows<2>(block, first_line);
+      return run_few_rows<3>(block, first_line);
+    }
+    run_rows(block, first_line);
+  }
+
+ private:
+  [[gnu::noinline]] void run_rows(const Block& block, index_t first_line) const {
     alignas(64) T sums[kRowBlock * kSumRow];
     const T* starts[kRowBlock];
     const int parts = first_line < 0 && panels_.end == weights_.panels() ? weights_.parts_of_tail() : 1;
@@ -49,7 +73,6 @@ class PanelStep {
     }
   }
 
- private:
   // sums: room that a panel has, which is more than a tail takes.
   template <int kParts>
   [[gnu::noinline]] void run_tail(const Block& block, T* sums) const {
@@ -92,13 +115,78 @@ class PanelStep {
       constexpr int kPanels = decltype(together)::value;
       for (int line = 0; line < kPanels * kFew; ++line)
         starts[line] = start(first_line, line % kFew, panel + line / kFew);
-      panel_sums(block, first_line, panel, starts).template form_together<kFew, kPanels>(sums);
-      if constexpr (kFew == 1) {
-        act_on_one_row(block, panel, kPanels, sums);
-      } else {
-        for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, sums + p * kFew * kSumRow);
-      }
+      panel_sums(block, first_line, panel, starts)
+          .template form_together<kFew, kPanels>(
+              [&](int line, int slot, V sum) { sum.store(sums + line * kSumRow + slot * V::kLanes); });
+      for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, sums + p * kFew * kSumRow);
     });
+  }
+
+  // Steps of one row. Panels go kPanels together, in the last tiles one fewer.
+  template <int kPanels>
+  [[gnu::noinline]] void run_row(Block& block, const BlockSteps& steps, index_t first_line,
+                                 const ScanShare& share) const {
+    const CellForward<Cell, T> cell = cell_;
+    const index_t panels = panels_.end - panels_.begin;
+    const index_t full_tiles = panels - ceil_div(panels, kPanels) * (kPanels - 1);
+    const index_t bound = panels_.begin + full_tiles * kPanels;
+    for (index_t step = 0;;) {
+      index_t panel = panels_.begin;
+      for (; panel < bound; panel += kPanels) run_tile<kPanels>(cell, block, first_line, panel);
+      if constexpr (kPanels > 1) {
+        for (; panel < panels_.end; panel += kPanels - 1)
+          run_tile<kPanels - 1>(cell, block, first_line, panel);
+      }
+      if (++step == steps.count) return;
+      share.meet();
+      std::swap(block.previous[0][0], block.next_h[0]);
+      block.operand[0] = block.previous[0][0];
+      block.x[0] += steps.x;
+      block.y[0] += steps.y;
+      block.tape[0] += steps.tape;
+      for (int s = 1; s < Cell::kStates; ++s) block.states[s][0] += steps.states[s];
+      if (first_line >= 0) ++first_line;
+    }
+  }
+
+  template <int kPanels>
+  RNNFAST_INLINE void run_tile(const CellForward<Cell, T>& cell, const Block& block, index_t first_line,
+                               index_t panel) const {
+    const T* starts[kPanels];
+    for (int p = 0; p < kPanels; ++p) starts[p] = start(first_line, 0, panel + p);
+    V sums[kPanels][Panel::kSums];
+    panel_sums(block, first_line, panel, starts)
+        .template form_together<1, kPanels>([&](int p, int slot, V sum) { sums[p][slot] = sum; });
+    if (!cell.plain()) {
+      alignas(64) T stored[kPanels * kSumRow];
+      for (int p = 0; p < kPanels; ++p) {
+        for (int slot = 0; slot < Panel::kSums; ++slot)
+          sums[p][slot].store(stored + p * kSumRow + slot * V::kLanes);
+      }
+      for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, stored + p * kSumRow);
+      return;
+    }
+    act_on_vectors<kPanels, 0>(cell, block, panel, sums);
+  }
+
+  // Vectors kFirst … of the units of some panels, two by two.
+  template <int kPanels, int kFirst>
+  RNNFAST_INLINE void act_on_vectors(const CellForward<Cell, T>& cell, const Block& block, index_t panel,
+                                     const V (&sums)[kPanels][Panel::kSums]) const {
+    constexpr int kUnits = Panel::kUnitVectors, kSecond = kFirst + 1;
+    constexpr bool kTwo = kSecond < kPanels * kUnits;
+    const index_t unit = panel * Weights::kWidth + kFirst * V::kLanes;
+    if (unit >= hidden_) return;
+    const auto first = [&](int s) { return sums[kFirst / kUnits][s * kUnits + kFirst % kUnits]; };
+    if (!kTwo || unit + V::kLanes >= hidden_)
+      return cell.act_plain(block, SinglePlace<T>(0, unit, hidden_), first);
+    if constexpr (kTwo) {
+      cell.act_plain(block, VectorPlaces<T, 0>(0, unit, hidden_), [&](int s) {
+        return Pair<T>{first(s), sums[kSecond / kUnits][s * kUnits + kSecond % kUnits]};
+      });
+      if constexpr (kFirst + 2 < kPanels * kUnits)
+        act_on_vectors<kPanels, kFirst + 2>(cell, block, panel, sums);
+    }
   }
 
   // The units of one panel, of all rows of a block. Not inlined: alone it keeps its values in registers.
@@ -115,23 +203,6 @@ class PanelStep {
       }
       for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kSumRow, Weights::kWidth);
     }
-  }
-
-  // The units of some panels from `panel` on, of a block of one row; a row of sums for each panel.
-  [[gnu::noinline]] void act_on_one_row(const Block& block, index_t panel, int panels, const T* sums) const {
-    const CellForward<Cell, T> cell = cell_;
-    const index_t first = panel * Weights::kWidth, units = panels * Weights::kWidth;
-    const index_t left = hidden_ - first < units ? hidden_ - first : units;
-    const auto vector = [sums](index_t unit) {
-      return sums + unit / Weights::kWidth * kSumRow + unit % Weights::kWidth;
-    };
-    index_t unit = 0;
-    for (; cell.plain() && unit + V::kLanes < left; unit += 2 * V::kLanes) {
-      const T* const own = vector(unit);
-      cell.act_two(block, VectorPlaces<T, 0>(0, first + unit, hidden_), own, vector(unit + V::kLanes) - own,
-                   Weights::kWidth);
-    }
-    for (; unit < left; unit += V::kLanes) cell.act(block, 0, first + unit, vector(unit), Weights::kWidth);
   }
 
   const api::RecurrentCall<T>& call_;

@@ -1,6 +1,6 @@
-// Where the two vectors lie that a cell acts on in step (math/pair.hpp): the same units of two rows, two
-// vectors of units of one row, or the last few units of several rows, each in a part of a vector. Rows are
-// given by tables of pointers, as the blocks of a step have them.
+// Where the values lie that a cell acts on. Two vectors in step (math/pair.hpp): the same units of two rows,
+// two vectors of units of one row, or the last few units of several rows, each in a part of a vector; or a
+// vector alone. Rows are given by tables of pointers, as the blocks of a step have them.
 #pragma once
 
 #include "kernels/recurrent_layout.hpp"
@@ -15,6 +15,8 @@ class VectorPlaces {
   using W = Pair<T>;
 
  public:
+  using Value = W;
+
   RNNFAST_INLINE VectorPlaces(index_t r, index_t unit, index_t hidden)
       : r_(r),
         r_too_(r + kRows),
@@ -61,6 +63,42 @@ class VectorPlaces {
   const index_t r_, r_too_, unit_, unit_too_, left_, left_too_;
 };
 
+// Units from `unit` on of one row, in a single vector.
+template <class T>
+class SinglePlace {
+  using V = Vec<T>;
+
+ public:
+  using Value = V;
+
+  RNNFAST_INLINE SinglePlace(index_t r, index_t unit, index_t hidden)
+      : r_(r), unit_(unit), left_(hidden - unit) {}
+
+  template <class Rows>
+  RNNFAST_INLINE bool given(const Rows& rows) const {
+    return rows[r_] != nullptr;
+  }
+  template <class Rows>
+  RNNFAST_INLINE V load(const Rows& rows) const {
+    return V::load(rows[r_] + unit_);
+  }
+  template <class Rows>
+  RNNFAST_INLINE void store(V value, const Rows& rows) const {
+    value.store(rows[r_] + unit_);
+  }
+  template <class Rows>
+  RNNFAST_INLINE void store_up_to(V value, const Rows& rows, index_t run = 0) const {
+    RNNFAST_ISA::store_up_to(value, rows[r_] + run + unit_, left_);
+  }
+  template <class Rows>
+  RNNFAST_INLINE void keep(V value, const Rows& rows, index_t run) const {
+    store_up_to(value, rows, run);
+  }
+
+ private:
+  const index_t r_, unit_, left_;
+};
+
 // Units unit … hidden - 1 of 2 kParts rows from r on.
 template <class T, int kParts>
 class PartPlaces {
@@ -69,6 +107,7 @@ class PartPlaces {
   static constexpr index_t kPart = V::kLanes / kParts;
 
  public:
+  using Value = W;
   static constexpr index_t kRows = 2 * kParts;
 
   RNNFAST_INLINE PartPlaces(index_t r, index_t unit, index_t hidden)
