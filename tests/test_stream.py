@@ -154,3 +154,66 @@ def test_a_condition_is_refused_by_who_has_none() -> None:
         make("gru", np.float32).stream(4).process(sequences(np.float32), np.ones((4, 2), np.float32))
     with pytest.raises(TypeError, match=r"state must be a dict of arrays, as state.. returns, got NoneType"):
         make("gru", np.float32).stream(4).load_state(None)  # type: ignore[arg-type]
+
+
+def test_a_layer_overwrites_the_arrays_of_its_state(cell: str, dtype: type) -> None:
+    layer, x = nn.Recurrent(cell, 3, 5, 2, dtype=dtype, seed=0), sequences(dtype)
+    state = layer.stream_state(4)
+    arrays = list(state.values())
+    parts = [layer.stream_process(part, state) for part in np.split(x, (1, 1, 4, 11), axis=1)]
+    y, final = layer(x)
+    assert same_bits(np.concatenate(parts, axis=1), y)
+    assert all(own is array for own, array in zip(state.values(), arrays, strict=True))
+    assert all(map(same_bits, arrays, final if isinstance(final, tuple) else (final,)))
+
+
+def test_a_state_may_lie_anywhere(cell: str, dtype: type) -> None:
+    layer, x = nn.Recurrent(cell, 3, 5, 2, dtype=dtype, seed=0), sequences(dtype)
+    expected = layer(x)[0]
+    state = {name: np.asfortranarray(array) for name, array in layer.stream_state(4).items()}
+    parts = [layer.stream_process(part, state) for part in np.split(x, (10, 20), axis=1)]
+    assert same_bits(np.concatenate(parts, axis=1), expected)
+
+
+def test_a_state_that_cannot_be_written_is_refused(cell: str) -> None:
+    layer, x = nn.Recurrent(cell, 3, 5, seed=0), sequences(np.float32)
+    state = layer.stream_state(4)
+    layer.stream_process(x, state)
+    before = {name: array.copy() for name, array in state.items()}
+    next(reversed(state.values())).setflags(write=False)
+    with pytest.raises(
+        ValueError, match=r"stream_process: state must have arrays to write to, got '.' read-only"
+    ):
+        layer.stream_process(x, state)
+    assert all(same_bits(state[name], array) for name, array in before.items())
+
+
+def test_inputs_may_be_the_state_itself(cell: str, dtype: type) -> None:
+    layer = nn.Recurrent(cell, 5, 5, dtype=dtype, seed=0)
+    state = layer.stream_state(20)
+    layer.stream_process(np.ones((20, 2, 5), dtype), state)
+    copies = {name: array.copy() for name, array in state.items()}
+    expected = layer.stream_process(copies["h"].transpose(1, 0, 2).copy(), copies)
+    assert same_bits(layer.stream_process(state["h"].transpose(1, 0, 2), state), expected)
+    assert all(map(same_bits, state.values(), copies.values()))
+
+
+def test_a_stream_has_the_weights_of_now(cell: str) -> None:
+    layer, x = nn.Recurrent(cell, 3, 5, seed=0), sequences(np.float32)
+    state = layer.stream_state(4)
+    for _ in range(2):
+        layer.stream_process(x, state)
+    copies = {name: array.copy() for name, array in state.items()}
+    layer.weight_hh_l0.data = 2 * layer.weight_hh_l0.data
+    start = tuple(copies.values())
+    expected, final = layer(x, start if len(start) > 1 else start[0])
+    assert same_bits(layer.stream_process(x, state), expected)
+    assert all(map(same_bits, state.values(), final if isinstance(final, tuple) else (final,)))
+
+
+def test_a_time_major_layer_streams_too(cell: str, dtype: type) -> None:
+    layer, x = nn.Recurrent(cell, 3, 5, batch_first=False, dtype=dtype, seed=0), sequences(dtype)
+    layer.step(x[:, 0])  # makes the fast way of a step, which knows no layout
+    state = layer.stream_state(30)
+    parts = [layer.stream_process(part, state) for part in (x[:1], x[1:])]
+    assert same_bits(np.concatenate(parts), layer(x)[0])

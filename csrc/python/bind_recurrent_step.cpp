@@ -30,7 +30,7 @@ struct Step {
   std::vector<std::shared_ptr<PackedWeights>> weights;
   bool trainable_state;
   virtual ~Step() = default;
-  virtual PyObject* run(PyObject* x, PyObject* state, bool block) = 0;
+  virtual PyObject* run(PyObject* x, PyObject* state, bool block, bool in_place) = 0;
 };
 
 template <class T>
@@ -44,21 +44,23 @@ struct StepOf final : Step {
   int states = 0;
   double operations = 0;  // per sample and step
 
-  // x is a step [N, I] or a block of steps [N, B, I]; y has as many axes.
-  PyObject* run(PyObject* x, PyObject* state, bool block) override {
+  // x is a step [N, I] or a block of steps [N, B, I]; y has as many axes. in_place: the next state goes into
+  // the arrays of `state`, at last, as x may share memory with them.
+  PyObject* run(PyObject* x, PyObject* state, bool block, bool in_place) override {
     const api::RecurrentDims& first = layers.front().arguments.call.dims;
     const api::RecurrentDims& last = layers.back().arguments.call.dims;
     if (!is_rows<T>(x, block ? 3 : 2, first.inputs)) return nullptr;
     const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
     const index_t steps = block ? fields(x)->dimensions[1] : 1;
-    const bool fresh = state == Py_None;
+    const bool fresh = state == Py_None && !in_place;
     if (fresh ? trainable_state
               : states > 1 && !(PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == states))
       return nullptr;
-    const T* before[api::kMostStates] = {};
+    T* before[api::kMostStates] = {};
     for (int s = 0; s < states && !fresh; ++s) {
       PyObject* const part = states > 1 ? PyTuple_GET_ITEM(state, s) : state;
       if (!is_plain<T>(part, std::array<index_t, 3>{count, batch, last.state_size(s)})) return nullptr;
+      if (in_place && !is_writable(part)) return nullptr;
       before[s] = data_of<T>(part);
     }
     const auto rows = [&] {
@@ -82,6 +84,10 @@ struct StepOf final : Step {
       run_layers(batch, steps, {data_of<T>(x), fields(x)->strides[0] / kSize, time_stride},
                  fresh ? nullptr : before, after, below, data_of<T>(y.ptr()));
     });
+    if (in_place) {
+      for (int s = 0; s < states; ++s) std::copy_n(after[s], count * batch * last.state_size(s), before[s]);
+      return Py_NewRef(y.ptr());
+    }
     if (states == 1) return PyTuple_Pack(2, y.ptr(), next[0].ptr());
     const py::object all = py::reinterpret_steal<py::object>(PyTuple_New(states));
     if (!all) throw py::error_already_set();
@@ -115,19 +121,19 @@ struct StepOf final : Step {
   }
 };
 
-// step(x, state, block=False, unchanged=False) -> (y, state), or None. block: x is a block of steps;
-// unchanged: the guards need not be asked.
+// step(x, state, block=False, unchanged=False, in_place=False) -> (y, state), or None. block: x is a block of
+// steps; unchanged: the guards need not be asked; in_place: -> y, or None.
 PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   Step* const step = static_cast<Step*>(PyCapsule_GetPointer(self, nullptr));
   if (step == nullptr) return nullptr;
-  if (count < 2 || count > 4)
-    return PyErr_Format(PyExc_TypeError, "_core: step takes x, state[, block[, unchanged]]");
-  const bool block = count > 2 && arguments[2] == Py_True, unchanged = count > 3 && arguments[3] == Py_True;
+  if (count < 2 || count > 5) return PyErr_Format(PyExc_TypeError, "_core: step takes 2 to 5 arguments");
+  const auto flag = [&](Py_ssize_t place) { return count > place && arguments[place] == Py_True; };
+  const bool block = flag(2), unchanged = flag(3), in_place = flag(4);
   return guarded([&]() -> PyObject* {
     bool fresh = unchanged || step->variant == &backend::active();
     for (std::size_t g = 0; !unchanged && fresh && g < step->guards.size(); ++g)
       fresh = step->guards[g].holds();
-    PyObject* const result = fresh ? step->run(arguments[0], arguments[1], block) : nullptr;
+    PyObject* const result = fresh ? step->run(arguments[0], arguments[1], block, in_place) : nullptr;
     return result != nullptr || PyErr_Occurred() != nullptr ? result : Py_NewRef(Py_None);
   });
 }
@@ -176,9 +182,9 @@ py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zo
     const auto pair = guard.cast<py::tuple>();
     step->guards.push_back({pair[0], pair[1]});
   }
-  static PyMethodDef method = {"recurrent_step",
-                               reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)),
-                               METH_FASTCALL, "step(x, state[, block[, unchanged]]) -> (y, state), or None"};
+  const auto function = reinterpret_cast<void (*)()>(&call);
+  static PyMethodDef method = {"recurrent_step", reinterpret_cast<PyCFunction>(function), METH_FASTCALL,
+                               "step(x, state, …) -> (y, state), y or None"};
   const py::capsule self(step.release(), [](void* pointer) { delete static_cast<Step*>(pointer); });
   return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
 }

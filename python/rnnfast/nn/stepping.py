@@ -31,7 +31,8 @@ class Stepper:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        # (x_t, state) -> (y_t, state), or None: not plain, or not up to date. Replaced as a whole.
+        # (x_t, state) -> (y_t, state), or None: not plain, or not up to date. Replaced as a whole. It takes
+        # more arguments: `ops.recurrent_stepper`.
         self.run: ops.Step = _not_made
 
     def block(self, x: Any, state: State) -> tuple[Array, State] | None:
@@ -51,6 +52,19 @@ class Stepper:
         if result is None:
             result = self._made()(x, state, True, True)
         return result  # type: ignore[no-any-return]
+
+    def stream(self, x: Any, state: dict[str, Array]) -> Array | None:
+        """y of a block of steps, with the next state in the arrays of `state`; None where something is not
+        plain, and then nothing has been written.
+
+        Args:
+            x: shape (N, B, I).
+            state: of a layer of one direction.
+        """
+        if not self.stack.options.batch_first:
+            return None
+        y: Array | None = self.run(x, self.stack.states.public(tuple(state.values())), True, False, True)
+        return y
 
     def checked(self, operation: str, x_t: Array, state: State, resets: Any) -> tuple[Array, State]:
         """A step from any arguments.

@@ -12,7 +12,7 @@ from .options import Zoneout
 from .recurrent import recurrent_forward
 from .weights import RecurrentWeights
 
-# (x_t, state, block=False, unchanged=False) -> (y_t, state), or None
+# (x_t, state, block=False, unchanged=False, in_place=False) -> (y_t, state), or y_t in place, or None
 Step = Callable[..., Any]
 
 
@@ -64,7 +64,8 @@ def recurrent_stepper(
         ``[L, N, O]`` and ``[L, N, H]``, or None for zeros. None where an array is not of the right type,
         dtype and shape and contiguous (x: in its rows), or a guard does not hold: whoever gets that finds out
         what it is. step(x, state, True) takes a block of steps ``[N, B, I]``; a fourth argument True says
-        that the guards need not be asked.
+        that the guards need not be asked; with a fifth one the next state overwrites the arrays of the state,
+        which must be given, and y is returned alone.
     """
     packed = [weights.core() for weights in layers]
     return _core.recurrent_stepper(
