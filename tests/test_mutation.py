@@ -142,12 +142,16 @@ SCAN_FAULTS = [
     ("recurrent_panels.hpp", "line % kFew, panel + line / kFew)", "0, panel + line / kFew)"),
     ("recurrent_panels.hpp", "line % kFew, panel + line / kFew)", "line % kFew, panel)"),
     ("recurrent_panels.hpp", "lines_.line(first_line + row)", "lines_.line(first_line)"),
-    ("recurrent_panels.hpp", "panel + p, sums + p * kFew * kSumRow", "panel + p, sums"),
-    ("recurrent_panels.hpp", "block.x[0] += steps.x;", ";"),
-    ("recurrent_panels.hpp", "block.tape[0] += steps.tape;", ";"),
+    ("recurrent_panels.hpp", "++p, sums += block.count * kSumRow", "++p"),
+    ("recurrent_panels.hpp", "block.x[0] += strides.x;", ";"),
+    ("recurrent_panels.hpp", "block.tape[0] += strides.tape;", ";"),
+    ("recurrent_panels.hpp", "std::swap(block.previous[0][0], block.next_h[0]);", ";"),
     ("recurrent_panels.hpp", "if (first_line >= 0) ++first_line;", ";"),
     ("recurrent_panels.hpp", "{first(s), sums[kSecond / kUnits]", "{first(s), sums[kFirst / kUnits]"),
     ("panels.hpp", "(gate * units + first) * depth", "gate * units * depth"),
+    ("recurrent_forward.hpp", "if (count % 2 == 1) std::swap", "if (count > 0) std::swap"),
+    ("recurrent_forward.hpp", "strides.tape = -tape_row_.stride;", "strides.tape = tape_row_.stride;"),
+    ("recurrent_forward.hpp", "call_.reverse ? -1 : 1;", "1;"),
     ("recurrent_panels_backward.hpp", "load_sums(sums + r * kDenseWidth<T>", "load_sums(sums"),
     ("recurrent_panels_backward.hpp", "true>(r, unit, hidden_), dh)", "true>(0, unit, hidden_), dh)"),
     ("recurrent_places.hpp", "r_too_(r + kRows)", "r_too_(r)"),
@@ -204,7 +208,7 @@ class Build:
         self.flags += [f"-I{include}" for include in includes]
         self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
         self.stale: set[str] = set()  # parts whose object has a fault that their source has no longer
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             jobs = [pool.submit(self.compile_variant, name, part) for name in VARIANTS for part in PARTS]
             for path in sorted(self.source.rglob("*.cpp")):
                 if path.parent.name not in ("cpu", "cuda"):

@@ -93,7 +93,17 @@ def test_repeated_values_may_share_memory(cell: str, variant: str, dtype: type) 
 
 @pytest.mark.parametrize(
     "sizes",
-    [(5, 4, 3, 18), (9, 2, 3, 20), (9, 2, 3, 24), (1, 1, 1, 1), (3, 2, 5, 33), (0, 3, 2, 5), (3, 0, 2, 5)],
+    [
+        (5, 4, 3, 18),
+        (9, 2, 3, 20),
+        (9, 2, 3, 24),
+        (1, 1, 1, 1),
+        (1, 4, 3, 19),
+        (1, 3, 30, 37),
+        (3, 2, 5, 33),
+        (0, 3, 2, 5),
+        (3, 0, 2, 5),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])

@@ -28,7 +28,7 @@ from test_recurrent_forward import FUSED, PART_SIZES, PARTS, SIZES, THREADED_SIZ
         (9, 40, 2, 3),
         (2, 4, 30, 9),
         (3, 3, 100, 5),
-        (1, 3, 3, 19),
+        (1, 4, 3, 19),
         (1, 3, 30, 17),
     ],
     ids=str,

@@ -69,6 +69,7 @@ class CellForward {
     using W = typename Places::Value;
     W sum[Cell::kSums], next[Cell::kStates], tape[Cell::kSums], previous[Cell::kStates],
         unit_weight[kUnitSlots<Cell>];
+    RNNFAST_UNROLL
     for (int s = 0; s < Cell::kSums; ++s) sum[s] = sum_of(s);
     previous[0] = Cell::kOutputState > 0 ? W::zero() : places.load(block.previous[0]);
     for (int s = 1; s < Cell::kStates; ++s) previous[s] = places.load(block.previous[s]);

@@ -7,7 +7,8 @@
 // L1, and the cell acts on them there; only h, the other states and the tape are stored. Cells and options
 // that need whole rows of sums first find them in lines (recurrent_lines.hpp). Threads own disjoint samples
 // for the whole sequence and never wait for each other; where samples are few they own disjoint units and
-// meet after every step. The input product is made with the step or beforehand for many steps; the sums are
+// meet after every step. The steps of a batch of one follow each other without a way back here
+// (recurrent_panels.hpp). The input product is made with the step or beforehand for many steps; the sums are
 // the same chains.
 #pragma once
 
@@ -141,9 +142,9 @@ class RecurrentForwardPass {
     const index_t own = own_.below(schedule_.active(-1));
     for (index_t i = 0; share_.first() && i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
     share_.meet();
-    // Steps of a batch of one follow each other without this loop between them.
-    const bool at_once = dims_.batch == 1 && !with_options_ && !Lines::wanted(dims_);
-    const index_t end = at_once ? std::min(steps_.end, schedule_.length(0)) : steps_.end;
+    // Steps of a batch of one need nothing from here and are taken together (recurrent_panels.hpp).
+    const bool alone = dims_.batch == 1 && !with_options_ && !Lines::wanted(dims_);
+    const index_t end = alone ? std::min(steps_.end, schedule_.length(0)) : steps_.end;
     for (index_t step = steps_.begin; step < end;) {
       const index_t active = own_.below(schedule_.active(step));
       if (active == 0) return;
@@ -156,14 +157,9 @@ class RecurrentForwardPass {
       index_t first_line[kRowBlock];
       first_line[0] = -1;
       if (together > 1) input_lines(step, together, first_line);
-      if (at_once) {
-        const index_t count = together > 1 ? together : left;
-        run_steps(step, count, first_line[0]);
-        step += count;
-        continue;
-      }
-      for (index_t s = 0; s < together; ++s) run_steps(step + s, 1, first_line[s]);
-      step += together;
+      const index_t taken = alone && together == 1 ? left : together, count = alone ? taken : 1;
+      for (index_t s = 0; s < taken; s += count) run_steps(step + s, count, first_line[s]);
+      step += taken;
     }
   }
 
@@ -228,7 +224,7 @@ class RecurrentForwardPass {
         if (first_line < 0) lines_.add_inputs(0, block.count, block.x, block.tape, panels_);
         run_lines(block, first_line < 0 ? 0 : first_line);
       } else if constexpr (Cell::kGatedSums == 0) {
-        panel_step_.run(block, steps_of(block, count), first_line, share_);
+        panel_step_.run(block, count, strides_of(block), first_line, share_);
       }
       if (dims_.projection > 0) project(block);
     }
@@ -239,15 +235,16 @@ class RecurrentForwardPass {
       end_sample(schedule_.sample(own_.at(i)));
   }
 
-  BlockSteps steps_of(const Block& block, index_t count) const {
+  // Null pointers do not move.
+  RowStrides strides_of(const Block& block) const {
     const index_t forth = call_.reverse ? -1 : 1;
-    BlockSteps steps{count, forth * call_.x.time_stride, forth * arguments_.y.time_stride, 0, {}};
-    if (block.y[0] == nullptr) steps.y = 0;
-    if (block.tape[0] != nullptr) steps.tape = -tape_row_.stride;  // rows run from the last step to the first
+    RowStrides strides{forth * call_.x.time_stride, 0, 0, {}};
+    if (block.y[0] != nullptr) strides.y = forth * arguments_.y.time_stride;
+    if (block.tape[0] != nullptr) strides.tape = -tape_row_.stride;  // from the last step to the first
     for (int s = 1; s < Cell::kStates; ++s) {
-      if (block.states[s][0] != nullptr) steps.states[s] = forth * arguments_.states[s].time_stride;
+      if (block.states[s][0] != nullptr) strides.states[s] = forth * arguments_.states[s].time_stride;
     }
-    return steps;
+    return strides;
   }
 
   // Rows first … of the own samples at `step`.

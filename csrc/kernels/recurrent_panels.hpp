@@ -1,7 +1,8 @@
 // Steps whose rows need no whole lines of sums, forward: the sums of a panel are formed for all rows of a
-// block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows). Of
-// a single row sums do not leave the registers, and its steps follow each other without a way back to the
-// driver, which took a quarter of the time of 16 units.
+// block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows).
+//
+// A block of one row takes its steps here, one after the other: for 16 units a third of each step was the way
+// back to the driver and through L1. Where the cell has no options the sums stay in registers for it.
 #pragma once
 
 #include <utility>
@@ -13,10 +14,9 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Steps of a block that follow each other: how many, and how far the pointers of its row move from one to the
-// next. Several rows: one step.
-struct BlockSteps {
-  index_t count, x, y, tape, states[api::kMostStates];
+// How far the pointers of a row move from one step to the next.
+struct RowStrides {
+  index_t x, y, tape, states[api::kMostStates];
 };
 
 template <class Cell, class T>
@@ -40,21 +40,19 @@ class PanelStep {
         cell_(cell),
         panels_(panels) {}
 
-  // first_line: that of the block's first row, or -1: the sums take the inputs too. The block's pointers may
-  // be moved; threads that share units meet between two steps.
-  RNNFAST_INLINE void run(Block& block, const BlockSteps& steps, index_t first_line,
+  // One step of the block, or of a single row `steps` of them, which move its pointers by `strides`; threads
+  // that share units meet between two. first_line: that of the block's first row, or -1: the sums take the
+  // inputs too.
+  RNNFAST_INLINE void run(Block& block, index_t steps, const RowStrides& strides, index_t first_line,
                           const ScanShare& share) const {
-    if (block.count == 1) {
-      const index_t panels = panels_.end - panels_.begin, tiles = ceil_div(panels, kTogether);
-      return call_with_rows<kTogether>(tiles > 0 ? ceil_div(panels, tiles) : 1, [&](auto together) {
-        run_row<decltype(together)::value>(block, steps, first_line, share);
-      });
-    }
-    if (block.count <= kFewRows) {
-      if (block.count == 2) return run_few_rows<2>(block, first_line);
-      return run_few_rows<3>(block, first_line);
-    }
-    run_rows(block, first_line);
+    static_assert(kFewRows == 3);
+    if (block.count > kFewRows) return run_rows(block, first_line);
+    if (block.count == 3) return run_few_rows<3>(block, first_line);
+    if (block.count == 2) return run_few_rows<2>(block, first_line);
+    const index_t panels = panels_.end - panels_.begin, tiles = ceil_div(panels, kTogether);
+    call_with_rows<kTogether>(tiles > 0 ? ceil_div(panels, tiles) : 1, [&](auto together) {
+      run_row<decltype(together)::value>(block, steps, strides, first_line, share);
+    });
   }
 
  private:
@@ -66,7 +64,7 @@ class PanelStep {
     for (index_t panel = panels_.begin; panel < whole; ++panel) {
       for (index_t row = 0; row < block.count; ++row) starts[row] = start(first_line, row, panel);
       panel_sums(block, first_line, panel, starts).form(block.count, hidden_ - panel * Weights::kWidth, sums);
-      act_on_rows(block, panel, sums);
+      act_on_rows(block, panel, 1, sums);
     }
     if constexpr (Weights::kHasTails) {
       with_parts(parts, [&](auto cut) { run_tail<decltype(cut)::value>(block, sums); });
@@ -118,13 +116,13 @@ class PanelStep {
       panel_sums(block, first_line, panel, starts)
           .template form_together<kFew, kPanels>(
               [&](int line, int slot, V sum) { sum.store(sums + line * kSumRow + slot * V::kLanes); });
-      for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, sums + p * kFew * kSumRow);
+      act_on_rows(block, panel, kPanels, sums);
     });
   }
 
   // Steps of one row. Panels go kPanels together, in the last tiles one fewer.
   template <int kPanels>
-  [[gnu::noinline]] void run_row(Block& block, const BlockSteps& steps, index_t first_line,
+  [[gnu::noinline]] void run_row(Block& block, index_t steps, const RowStrides& strides, index_t first_line,
                                  const ScanShare& share) const {
     const CellForward<Cell, T> cell = cell_;
     const index_t panels = panels_.end - panels_.begin;
@@ -137,14 +135,14 @@ class PanelStep {
         for (; panel < panels_.end; panel += kPanels - 1)
           run_tile<kPanels - 1>(cell, block, first_line, panel);
       }
-      if (++step == steps.count) return;
+      if (++step >= steps) return;
       share.meet();
       std::swap(block.previous[0][0], block.next_h[0]);
       block.operand[0] = block.previous[0][0];
-      block.x[0] += steps.x;
-      block.y[0] += steps.y;
-      block.tape[0] += steps.tape;
-      for (int s = 1; s < Cell::kStates; ++s) block.states[s][0] += steps.states[s];
+      block.x[0] += strides.x;
+      block.y[0] += strides.y;
+      block.tape[0] += strides.tape;
+      for (int s = 1; s < Cell::kStates; ++s) block.states[s][0] += strides.states[s];
       if (first_line >= 0) ++first_line;
     }
   }
@@ -159,12 +157,13 @@ class PanelStep {
         .template form_together<1, kPanels>([&](int p, int slot, V sum) { sums[p][slot] = sum; });
     if (!cell.plain()) {
       alignas(64) T stored[kPanels * kSumRow];
+      RNNFAST_UNROLL
       for (int p = 0; p < kPanels; ++p) {
+        RNNFAST_UNROLL
         for (int slot = 0; slot < Panel::kSums; ++slot)
           sums[p][slot].store(stored + p * kSumRow + slot * V::kLanes);
       }
-      for (int p = 0; p < kPanels; ++p) act_on_rows(block, panel + p, stored + p * kSumRow);
-      return;
+      return act_on_rows(block, panel, kPanels, stored);
     }
     act_on_vectors<kPanels, 0>(cell, block, panel, sums);
   }
@@ -189,19 +188,21 @@ class PanelStep {
     }
   }
 
-  // The units of one panel, of all rows of a block. Not inlined: alone it keeps its values in registers.
-  [[gnu::noinline]] void act_on_rows(const Block& block, index_t panel, const T* sums) const {
+  // The units of some panels from `panel` on, of all rows of a block; sums: of all rows for the first panel,
+  // then for the next one. Not inlined: alone it keeps its values in registers.
+  [[gnu::noinline]] void act_on_rows(const Block& block, index_t panel, int panels, const T* sums) const {
     const CellForward<Cell, T> cell = cell_;
     const bool plain = cell.plain();
-    for (int u = 0; u < Panel::kUnitVectors; ++u, sums += V::kLanes) {
-      const index_t unit = panel * Weights::kWidth + u * V::kLanes;
-      if (unit >= hidden_) return;
-      index_t row = 0;
-      for (; plain && row + 2 <= block.count; row += 2) {
-        const T* const own = sums + row * kSumRow;
-        cell.act_two(block, VectorPlaces<T, 1>(row, unit, hidden_), own, kSumRow, Weights::kWidth);
+    for (int p = 0; p < panels; ++p, sums += block.count * kSumRow) {
+      for (int u = 0; u < Panel::kUnitVectors; ++u) {
+        const index_t unit = (panel + p) * Weights::kWidth + u * V::kLanes;
+        if (unit >= hidden_) return;
+        const T* own = sums + u * V::kLanes;
+        index_t row = 0;
+        for (; plain && row + 2 <= block.count; row += 2, own += 2 * kSumRow)
+          cell.act_two(block, VectorPlaces<T, 1>(row, unit, hidden_), own, kSumRow, Weights::kWidth);
+        for (; row < block.count; ++row, own += kSumRow) cell.act(block, row, unit, own, Weights::kWidth);
       }
-      for (; row < block.count; ++row) cell.act(block, row, unit, sums + row * kSumRow, Weights::kWidth);
     }
   }
 

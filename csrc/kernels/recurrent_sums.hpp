@@ -36,9 +36,9 @@ struct PanelSums {
   }
 
   // Of a few rows and kPanels panels, which follow each other. Lines of sums and starts: of all rows for the
-  // first panel, then for the next one. keep(line, slot, sum) is given each sum when it is complete.
-  template <int kFew, int kPanels, class Keep>
-  RNNFAST_INLINE void form_together(Keep&& keep) const {
+  // first panel, then for the next one. take(line, slot, sum) is given each sum when it is complete.
+  template <int kFew, int kPanels, class Take>
+  RNNFAST_INLINE void form_together(Take&& take) const {
     constexpr int kOne = Panel::kGroups * kColumns, kAll = kPanels * kOne;
     constexpr const int *kIn = Panel::kInputSlots.slot, *kOut = Panel::kHiddenSlots.slot;
     const auto line = [](int r, int c) { return c / kOne * kFew + r; };
@@ -54,7 +54,7 @@ struct PanelSums {
       if (kIn[c % kOne] == kOut[c % kOne]) continue;
       RNNFAST_UNROLL
       for (int r = 0; r < kFew; ++r) {
-        keep(line(r, c), kIn[c % kOne], sum[r][c]);
+        take(line(r, c), kIn[c % kOne], sum[r][c]);
         sum[r][c] = V::load(start_of(line(r, c), kOut[c % kOne]));
       }
     }
@@ -62,7 +62,7 @@ struct PanelSums {
     RNNFAST_UNROLL
     for (int r = 0; r < kFew; ++r) {
       RNNFAST_UNROLL
-      for (int c = 0; c < kAll; ++c) keep(line(r, c), kOut[c % kOne], sum[r][c]);
+      for (int c = 0; c < kAll; ++c) take(line(r, c), kOut[c % kOne], sum[r][c]);
     }
   }
 

@@ -149,6 +149,7 @@ void recurrent_cases(const api::CellFacts& cell, const api::RecurrentKernels<T>&
                            kJoint = api::LayerNorm::kJoint;
   for (const bool reverse : {false, true}) {
     for (const api::RecurrentDims& dims : {api::RecurrentDims{1, 9, 5, 70, 0, kNone, false, 9},
+                                           api::RecurrentDims{1, 70, 30, 37, 0, kNone, false, 70},
                                            api::RecurrentDims{67, 3, 1, 33, 0, kNone, false, 3},
                                            api::RecurrentDims{13, 4, 37, 97, 0, kNone, false, 4},
                                            api::RecurrentDims{2, 7, 30, 70, 0, kNone, false, 7},
