@@ -64,6 +64,19 @@ def long_ways(layer: nn.Recurrent) -> list[str]:
     return taken
 
 
+def long_blocks(layer: nn.Recurrent) -> list[Array]:
+    """The blocks of streams that go the long way, from now on."""
+    taken: list[Array] = []
+    block = layer._stepper.block
+
+    def count(x: Array, state: Any) -> Any:
+        taken.append(x)
+        return block(x, state)
+
+    layer._stepper.block = count  # type: ignore[method-assign]
+    return taken
+
+
 def option_sets(cell: str) -> list[dict[str, Any]]:
     info = ops.cells()[cell]
     sets: list[dict[str, Any]] = [{}, {"bias": False}, {"zoneout": 0.25}, {"recurrent_dropout": 0.5}]
@@ -317,6 +330,22 @@ def test_the_fast_way_is_the_one_taken(cell: str) -> None:
     for t in range(STEPS):
         _, state = layer.step(make_x(4)[:, t], state)
     assert not taken
+
+
+def test_blocks_of_a_stream_take_the_fast_way(cell: str) -> None:
+    """With any options; but the block with which a stream begins, and large ones."""
+    for options in option_sets(cell):
+        if "batch_first" in options:
+            continue
+        layer, x = make_layer(cell, **options), make_x(4)
+        state = layer.stream_state(4)
+        layer.stream_process(x, state)
+        expected, _ = layer(x, tuple(state.values()) if len(state) > 1 else state["h"])
+        taken = long_blocks(layer)
+        assert same_bits(layer.stream_process(x, state), expected)
+        assert not taken, options
+        layer.stream_process(make_x(4, steps=300), state)
+        assert taken
 
 
 @pytest.mark.parametrize("layers", [1, 2])

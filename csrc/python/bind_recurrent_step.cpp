@@ -1,28 +1,12 @@
 // One time step, or a block of them, of a stack of recurrent layers at inference, as a callable made once per
 // version of the weights: what does not change from call to call is read when it is made. A call that is not
 // plain, or finds that the weights have changed, returns None.
+#include "python/fast_call.hpp"
 #include "python/plain_array.hpp"
 #include "python/recurrent_call.hpp"
 
 namespace rnnfast::python {
 namespace {
-
-// Whoever holds parameters: `stamp` is another object whenever they may have changed.
-struct Guard {
-  py::object holder;
-  py::object stamp;
-
-  bool holds() const {
-    static PyObject* const name = PyUnicode_InternFromString("stamp");
-    PyObject* const now = PyObject_GetAttr(holder.ptr(), name);
-    if (now == nullptr) throw py::error_already_set();
-    // None: nobody can tell.
-    const int same = now == Py_None ? 0 : PyObject_RichCompareBool(now, stamp.ptr(), Py_EQ);
-    Py_DECREF(now);
-    if (same < 0) throw py::error_already_set();
-    return same == 1;
-  }
-};
 
 struct Step {
   const api::Variant* variant;
@@ -123,12 +107,13 @@ struct StepOf final : Step {
 
 // step(x, state, block=False, unchanged=False, in_place=False) -> (y, state), or None. block: x is a block of
 // steps; unchanged: the guards need not be asked; in_place: -> y, or None.
-PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+PyObject* call(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
   Step* const step = static_cast<Step*>(PyCapsule_GetPointer(self, nullptr));
   if (step == nullptr) return nullptr;
-  if (count < 2 || count > 5) return PyErr_Format(PyExc_TypeError, "_core: step takes 2 to 5 arguments");
-  const auto flag = [&](Py_ssize_t place) { return count > place && arguments[place] == Py_True; };
-  const bool block = flag(2), unchanged = flag(3), in_place = flag(4);
+  bool block = false, unchanged = false, in_place = false;
+  if (count != 2 || !read_flags(names, arguments + count,
+                                {{"block", &block}, {"unchanged", &unchanged}, {"in_place", &in_place}}))
+    return PyErr_Format(PyExc_TypeError, "_core: step takes x, state, block=, unchanged= and in_place=");
   return guarded([&]() -> PyObject* {
     bool fresh = unchanged || step->variant == &backend::active();
     for (std::size_t g = 0; !unchanged && fresh && g < step->guards.size(); ++g)
@@ -183,8 +168,9 @@ py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zo
     step->guards.push_back({pair[0], pair[1]});
   }
   const auto function = reinterpret_cast<void (*)()>(&call);
-  static PyMethodDef method = {"recurrent_step", reinterpret_cast<PyCFunction>(function), METH_FASTCALL,
-                               "step(x, state, …) -> (y, state), y or None"};
+  static PyMethodDef method = {"recurrent_step", reinterpret_cast<PyCFunction>(function),
+                               METH_FASTCALL | METH_KEYWORDS,
+                               "step(x, state, **flags) -> (y, state), y or None"};
   const py::capsule self(step.release(), [](void* pointer) { delete static_cast<Step*>(pointer); });
   return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
 }

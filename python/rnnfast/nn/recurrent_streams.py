@@ -31,17 +31,36 @@ class RecurrentStreams(Module):
         return self._states.named(type(self).__name__, self.init_state(batch_size), self.num_directions)
 
     def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
-        """As `forward` at inference, from and to `state`."""
-        y: Array | None = self._stepper.stream(x, state)
+        """As `forward` at inference, from and to `state`.
+
+        Args:
+            x: block, shape (N, B, I), or (B, N, I) where the layer is not `batch_first`.
+            state: from `stream_state`; its arrays are overwritten, unless an error is raised.
+
+        Returns:
+            y of the block.
+
+        Raises:
+            TypeError, ValueError: naming the argument.
+        """
+        try:
+            y: Array | None = self._stepper.stream(x, state)
+            before = self._stepper.state_of(state)
+        except KeyError:
+            raise ValueError(
+                f"{type(self).__name__}.stream_process: state must have {', '.join(self._states.names)}, got "
+                f"{', '.join(state) or 'nothing'}; pass what stream_state returned"
+            ) from None
         if y is not None:
             return y
-        y, final, *_ = self._run(x, self._states.public(tuple(state.values())), None, None, False, False)
-        for name, array in state.items():
+        y, after, *_ = self._run(x, before, None, None, False, False)
+        arrays = self._states.arrays(before)
+        for name, array in zip(self._states.names, arrays, strict=True):
             if not array.flags.writeable:
                 raise ValueError(
                     f"{type(self).__name__}.stream_process: state must have arrays to write to, got {name!r} "
-                    f"read-only; pass copies"
+                    f"read-only; pass a dict of copies from now on"
                 )
-        for array, part in zip(state.values(), self._states.arrays(final), strict=True):
+        for array, part in zip(arrays, self._states.arrays(after), strict=True):
             array[...] = part
         return y

@@ -7,6 +7,8 @@ converts and then calls the same, and of blocks to `Stack.forward`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,8 +33,9 @@ class Stepper:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        # (x_t, state) -> (y_t, state), or None: not plain, or not up to date. Replaced as a whole. It takes
-        # more arguments: `ops.recurrent_stepper`.
+        # A state by names -> as callers see it.
+        self.state_of: Callable[[dict[str, Array]], State] = itemgetter(*stack.states.names)
+        # (x_t, state) -> (y_t, state), or None: not plain, or not up to date. Replaced as a whole.
         self.run: ops.Step = _not_made
 
     def block(self, x: Any, state: State) -> tuple[Array, State] | None:
@@ -43,27 +46,29 @@ class Stepper:
             state: as in `Recurrent.forward`.
         """
         options = self.stack.options
-        plain = type(x) is np.ndarray and x.ndim == 3 and x.shape[0] * x.shape[1] <= _BLOCK
-        if not plain or x.dtype != options.dtype or not options.batch_first or options.bidirectional:
+        if not _is_block(x) or x.dtype != options.dtype or not options.batch_first or options.bidirectional:
             return None
         if state is None and options.trainable_state:
             state = self.stack.initial_state(len(x))
-        result = self.run(x, state, True)
+        result = self.run(x, state, block=True)
         if result is None:
-            result = self._made()(x, state, True, True)
+            result = self._made()(x, state, block=True, unchanged=True)
         return result  # type: ignore[no-any-return]
 
     def stream(self, x: Any, state: dict[str, Array]) -> Array | None:
-        """y of a block of steps, with the next state in the arrays of `state`; None where something is not
-        plain, and then nothing has been written.
+        """y of a block of steps, with the next state in the arrays of `state`; None where the block is not a
+        small one, or something is not plain, and then nothing has been written.
 
         Args:
             x: shape (N, B, I).
-            state: of a layer of one direction.
+            state: of a layer of one direction, as from `Recurrent.stream_state`.
+
+        Raises:
+            KeyError: if one of the arrays is not there.
         """
-        if not self.stack.options.batch_first:
+        if not _is_block(x) or not self.stack.options.batch_first:
             return None
-        y: Array | None = self.run(x, self.stack.states.public(tuple(state.values())), True, False, True)
+        y: Array | None = self.run(x, self.state_of(state), block=True, in_place=True)
         return y
 
     def checked(self, operation: str, x_t: Array, state: State, resets: Any) -> tuple[Array, State]:
@@ -102,7 +107,7 @@ class Stepper:
         x_t = np.array(x_t, dtype, order="C")
         result = self.run(x_t, state)
         if result is None:
-            result = self._made()(x_t, state, False, True)
+            result = self._made()(x_t, state, unchanged=True)
         y_t, state = result
         return y_t, state
 
@@ -124,11 +129,16 @@ class Stepper:
         return vars(self) | {"run": _not_made}
 
 
+def _is_block(x: Any) -> bool:
+    """Whether it is an array of no more rows than a block may have."""
+    return type(x) is np.ndarray and x.ndim == 3 and x.shape[0] * x.shape[1] <= _BLOCK
+
+
 def _no_reset(resets: Any, x_t: Any) -> bool:
     """Whether they are as they should be, bool of shape (N,), and none of them is set."""
     plain = type(resets) is np.ndarray and type(x_t) is np.ndarray and resets.dtype == np.bool_
     return plain and resets.shape == x_t.shape[:1] and not resets.any()
 
 
-def _not_made(*arguments: Any) -> None:
+def _not_made(*arguments: Any, **flags: Any) -> None:
     return None

@@ -63,9 +63,9 @@ def recurrent_stepper(
         step(x, state): (y, state) for x ``[N, I]`` and the state of all layers, ``[L, N, O]`` or a tuple of
         ``[L, N, O]`` and ``[L, N, H]``, or None for zeros. None where an array is not of the right type,
         dtype and shape and contiguous (x: in its rows), or a guard does not hold: whoever gets that finds out
-        what it is. step(x, state, True) takes a block of steps ``[N, B, I]``; a fourth argument True says
-        that the guards need not be asked; with a fifth one the next state overwrites the arrays of the state,
-        which must be given, and y is returned alone.
+        what it is. With block=True x is a block of steps ``[N, B, I]``; unchanged=True says that the guards
+        need not be asked; with in_place=True the next state overwrites the arrays of the state, which must be
+        given, and y is returned alone.
     """
     packed = [weights.core() for weights in layers]
     return _core.recurrent_stepper(
