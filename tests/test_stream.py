@@ -182,7 +182,8 @@ def test_a_state_that_cannot_be_written_is_refused(cell: str) -> None:
     before = {name: array.copy() for name, array in state.items()}
     next(reversed(state.values())).setflags(write=False)
     with pytest.raises(
-        ValueError, match=r"stream_process: state must have arrays to write to, got '.' read-only"
+        ValueError,
+        match=r"process: state must have arrays that can be written, got it read-only for '.'",
     ):
         layer.stream_process(x, state)
     assert all(same_bits(state[name], array) for name, array in before.items())
@@ -208,6 +209,29 @@ def test_the_order_of_the_arrays_does_not_matter_but_their_names_do() -> None:
     message = "LSTM.stream_process: state must have h, c, got h, cell; pass what stream_state returned"
     with pytest.raises(ValueError, match=message):
         layer.stream_process(x, {"h": state["h"], "cell": state["c"]})
+    for wrong, named in ((None, "NoneType"), (tuple(state.values()), "tuple"), (state["h"], "ndarray")):
+        with pytest.raises(
+            TypeError, match=f"LSTM.stream_process: state must be a dict of h, c, got {named}; "
+        ):
+            layer.stream_process(x, wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"GRU.stream_process: .* got NoneType for 'h'; "):
+        nn.GRU(3, 5).stream_process(x, {"h": None})  # type: ignore[dict-item]
+
+
+def test_one_output_per_sequence_does_not_depend_on_the_order_of_the_arrays() -> None:
+    model, x = models.Seq2Vec(3, 7, 2, cell="lstm", seed=0), sequences(np.float32)
+    state, other = model.stream_state(4), model.stream_state(4)
+    other = {name: other[name] for name in sorted(other)}
+    for _ in range(2):
+        assert same_bits(model.stream_process(x, state), model.stream_process(x, other))
+
+
+def test_both_directions_are_no_stream() -> None:
+    layer, x = nn.GRU(3, 5, bidirectional=True, seed=0), sequences(np.float32)
+    with pytest.raises(ValueError, match=r"GRU.stream_state: bidirectional must be False, "):
+        layer.stream_state(4)
+    with pytest.raises(ValueError, match=r"GRU.stream_process: bidirectional must be False, "):
+        layer.stream_process(x, {"h": layer.init_state(4)})
 
 
 def test_a_stream_has_the_weights_of_now(cell: str) -> None:

@@ -216,8 +216,7 @@ class SequenceModel(RecurrentModel):
         hidden = process_chain(self._stages(), x, state)
         if self._readout.per_step:
             return self.head.forward(hidden, training=False)[0]
-        layers = list(part_of(state, "recurrent").values())
-        after: State = layers[0] if len(layers) == 1 else tuple(layers)
+        after = self.recurrent.named_state(part_of(state, "recurrent"), self)
         return self.head.forward(self._readout.forward(hidden, after, None)[0], training=False)[0]
 
     def _stages(self) -> list[tuple[str, Module]]:

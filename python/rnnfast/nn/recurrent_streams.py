@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .module import Module
 from .parameter import Array
 from .states import State, StateLayout
@@ -28,7 +30,31 @@ class RecurrentStreams(Module):
 
     def stream_state(self, batch_size: int) -> dict[str, Array]:
         """The initial state, each of its arrays by name."""
-        return self._states.named(type(self).__name__, self.init_state(batch_size), self.num_directions)
+        self._check_direction("stream_state")
+        arrays = self._states.arrays(self.init_state(batch_size))
+        return dict(zip(self._states.names, arrays, strict=True))
+
+    def named_state(self, state: dict[str, Array], owner: Module | None = None) -> State:
+        """A state as `forward` takes it, from its arrays by name.
+
+        Args:
+            state: from `stream_state`.
+            owner: whose `stream_process` asks, for errors; None for its own.
+
+        Raises:
+            TypeError: if it is no dict.
+            ValueError: if one of its arrays is not there.
+        """
+        try:
+            return self._stepper.state_of(state)
+        except (KeyError, TypeError, IndexError):
+            operation = f"{type(owner or self).__name__}.stream_process"
+            names, fix = ", ".join(self._states.names), "pass what stream_state returned"
+            if not isinstance(state, dict):
+                got = type(state).__name__
+                raise TypeError(f"{operation}: state must be a dict of {names}, got {got}; {fix}") from None
+            got = ", ".join(map(str, state)) or "nothing"
+            raise ValueError(f"{operation}: state must have {names}, got {got}; {fix}") from None
 
     def stream_process(self, x: Array, state: dict[str, Array]) -> Array:
         """As `forward` at inference, from and to `state`.
@@ -43,24 +69,27 @@ class RecurrentStreams(Module):
         Raises:
             TypeError, ValueError: naming the argument.
         """
-        try:
-            y: Array | None = self._stepper.stream(x, state)
-            before = self._stepper.state_of(state)
-        except KeyError:
-            raise ValueError(
-                f"{type(self).__name__}.stream_process: state must have {', '.join(self._states.names)}, got "
-                f"{', '.join(state) or 'nothing'}; pass what stream_state returned"
-            ) from None
+        before = self.named_state(state)
+        y: Array | None = self._stepper.stream(x, before)
         if y is not None:
             return y
-        y, after, *_ = self._run(x, before, None, None, False, False)
+        self._check_direction("stream_process")
         arrays = self._states.arrays(before)
         for name, array in zip(self._states.names, arrays, strict=True):
-            if not array.flags.writeable:
+            if not isinstance(array, np.ndarray) or not array.flags.writeable:
+                got = "it read-only" if isinstance(array, np.ndarray) else type(array).__name__
                 raise ValueError(
-                    f"{type(self).__name__}.stream_process: state must have arrays to write to, got {name!r} "
-                    f"read-only; pass a dict of copies from now on"
+                    f"{type(self).__name__}.stream_process: state must have arrays that can be written, got "
+                    f"{got} for {name!r}; keep a dict of copies and pass that"
                 )
+        y, after, *_ = self._run(x, before, None, None, False, False)
         for array, part in zip(arrays, self._states.arrays(after), strict=True):
             array[...] = part
         return y
+
+    def _check_direction(self, method: str) -> None:
+        if self.num_directions == 2:
+            raise ValueError(
+                f"{type(self).__name__}.{method}: bidirectional must be False, as one direction starts at "
+                f"the end of the sequence, got True"
+            )

@@ -95,19 +95,6 @@ class StateLayout:
         joined = [np.concatenate(parts) for parts in zip(*states, strict=True)]
         return self.public([array.reshape(*front, *array.shape[1:]) for array in joined])
 
-    def named(self, layer: str, state: State, directions: int) -> dict[str, Array]:
-        """The arrays of a state by name, for a stream of blocks.
-
-        Raises:
-            ValueError: if a direction starts at the end, which a stream does not have.
-        """
-        if directions == 2:
-            raise ValueError(
-                f"{layer}.stream_state: bidirectional must be False, as one direction starts at the end of "
-                f"the sequence, got True"
-            )
-        return dict(zip(self.names, self.arrays(state), strict=True))
-
     def arrays(self, state: State) -> Sequence[Array]:
         """The arrays of a state as callers see them, in a sequence even where there is one."""
         return (state,) if len(self.names) == 1 else state

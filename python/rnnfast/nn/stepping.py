@@ -55,20 +55,17 @@ class Stepper:
             result = self._made()(x, state, block=True, unchanged=True)
         return result  # type: ignore[no-any-return]
 
-    def stream(self, x: Any, state: dict[str, Array]) -> Array | None:
+    def stream(self, x: Any, state: State) -> Array | None:
         """y of a block of steps, with the next state in the arrays of `state`; None where the block is not a
         small one, or something is not plain, and then nothing has been written.
 
         Args:
             x: shape (N, B, I).
-            state: of a layer of one direction, as from `Recurrent.stream_state`.
-
-        Raises:
-            KeyError: if one of the arrays is not there.
+            state: of a layer of one direction.
         """
         if not _is_block(x) or not self.stack.options.batch_first:
             return None
-        y: Array | None = self.run(x, self.state_of(state), block=True, in_place=True)
+        y: Array | None = self.run(x, state, block=True, in_place=True)
         return y
 
     def checked(self, operation: str, x_t: Array, state: State, resets: Any) -> tuple[Array, State]:

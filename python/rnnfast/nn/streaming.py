@@ -40,7 +40,8 @@ class Streaming:
 
         Args:
             x: block, shape (N, B, …), B of 0 or more.
-            state: from `stream_state`; its arrays are updated in place.
+            state: from `stream_state`; its arrays are updated in place. After an error those of a layer are
+                what they were; of several modules the first ones may have gone on.
         """
         y: Array = self.forward(x, training=False)[0]  # type: ignore[attr-defined]
         return y
