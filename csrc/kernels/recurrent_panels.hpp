@@ -1,8 +1,9 @@
 // Steps whose rows need no whole lines of sums, forward: the sums of a panel are formed for all rows of a
 // block, and the cell acts on them while they lie in L1. Few rows take several panels together (kFewRows).
 //
-// A block of one row takes its steps here, one after the other: for 16 units a third of each step was the way
-// back to the driver and through L1. Where the cell has no options the sums stay in registers for it.
+// A block of one row takes its steps here, one after the other: for 16 units a quarter to a third of each
+// step was the way back to the driver and through L1. Where the cell has no options its sums stay in
+// registers.
 #pragma once
 
 #include <utility>
