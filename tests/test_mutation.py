@@ -150,8 +150,6 @@ SCAN_FAULTS = [
     ("recurrent_panels.hpp", "{first(s), sums[kSecond / kUnits]", "{first(s), sums[kFirst / kUnits]"),
     ("panels.hpp", "(gate * units + first) * depth", "gate * units * depth"),
     ("recurrent_forward.hpp", "if (count % 2 == 1) std::swap", "if (count > 0) std::swap"),
-    ("recurrent_forward.hpp", "strides.tape = -tape_row_.stride;", "strides.tape = tape_row_.stride;"),
-    ("recurrent_forward.hpp", "call_.reverse ? -1 : 1;", "1;"),
     ("recurrent_panels_backward.hpp", "load_sums(sums + r * kDenseWidth<T>", "load_sums(sums"),
     ("recurrent_panels_backward.hpp", "true>(r, unit, hidden_), dh)", "true>(0, unit, hidden_), dh)"),
     ("recurrent_places.hpp", "r_too_(r + kRows)", "r_too_(r)"),
