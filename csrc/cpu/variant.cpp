@@ -2,46 +2,24 @@
 // their table.
 #include "api/kernel_table.hpp"
 #include "cells/registry.hpp"
+#include "cpu/recurrent.hpp"
 #include "cpu/sequence_layers.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/linear.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/optimizer.hpp"
 #include "kernels/random.hpp"
-#include "kernels/recurrent_backward.hpp"
-#include "kernels/recurrent_forward.hpp"
 
 #define RNNFAST_TEXT_(x) #x
 #define RNNFAST_TEXT(x) RNNFAST_TEXT_(x)
 
 namespace rnnfast::RNNFAST_ISA {
 
+extern template struct RecurrentTable<float, AllCells>;
+extern template struct RecurrentTable<double, AllCells>;
 RNNFAST_SEQUENCE_LAYERS(extern template)
 
 namespace {
-
-template <class Cell, class T>
-constexpr api::RecurrentKernels<T> recurrent_kernels() {
-  return {
-      [](index_t inputs, index_t hidden, index_t projection) {
-        return ForwardWeights<Cell, T>{inputs, hidden, projection}.size();
-      },
-      [](index_t inputs, index_t hidden, index_t projection) {
-        return BackwardWeights<Cell, T>{inputs, hidden, projection}.size();
-      },
-      [](const api::RecurrentWeights<T>& weights) {
-        ForwardWeights<Cell, T>{weights.inputs, weights.hidden, weights.projection}.pack(weights);
-      },
-      [](const api::RecurrentWeights<T>& weights) {
-        BackwardWeights<Cell, T>{weights.inputs, weights.hidden, weights.projection}.pack(weights);
-      },
-      [](const api::RecurrentDims& dims) { return TapeRow<Cell, T>(dims).stride; },
-      RecurrentForwardPass<Cell, T>::workspace,
-      RecurrentBackwardPass<Cell, T>::workspace,
-      RecurrentForwardPass<Cell, T>::run,
-      RecurrentBackwardPass<Cell, T>::run,
-  };
-}
 
 // Layer norm needs the hidden product whole before the cell acts, and its joint form one sum per gate.
 template <class Cell>
@@ -64,19 +42,17 @@ constexpr api::CellFacts facts() {
   return facts;
 }
 
-template <class T, class List>
-struct Recurrent;
-template <class T, class... Cells>
-struct Recurrent<T, CellList<Cells...>> {
-  static constexpr int count = sizeof...(Cells);
-  static constexpr api::RecurrentKernels<T> kernels[] = {recurrent_kernels<Cells, T>()...};
+template <class List>
+struct Facts;
+template <class... Cells>
+struct Facts<CellList<Cells...>> {
   static constexpr api::CellFacts cells[] = {facts<Cells>()...};
 };
 
 template <class T>
 constexpr api::KernelTable<T> table() {
   return {
-      Recurrent<T, AllCells>::kernels,
+      Recurrent<T>::kernels,
       {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward,
        LinearPass<T>::backward},
       {LossPass<T>::element_sum},
@@ -100,7 +76,7 @@ constexpr api::KernelTable<T> table() {
 }  // namespace
 
 extern const api::Variant variant;
-constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float, AllCells>::count,
-                                  Recurrent<float, AllCells>::cells, table<float>(), table<double>()};
+constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float>::count, Facts<AllCells>::cells,
+                                  table<float>(), table<double>()};
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,0 +1,7 @@
+#include "cpu/recurrent.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+template struct RecurrentTable<double, AllCells>;
+
+}  // namespace rnnfast::RNNFAST_ISA
