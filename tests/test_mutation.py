@@ -2,8 +2,8 @@
 its products and the layers without recurrence, the gradient check fails.
 
 Every assignment of every function called `…gradient` in csrc/cells is negated and dropped in turn, and every
-operator in it is exchanged. Each fault is compiled into the scalar variant of a copy of the core, a few
-seconds each: run this file with ``pytest -m mutation``.
+operator in it is exchanged. Each fault is compiled into the scalar variant of a copy of the core, half a
+minute each and as many at once as there are processors: run this file with ``pytest -m mutation``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,9 @@ import rnnfast
 ROOT = Path(__file__).parents[1]
 CELLS = ROOT / "csrc" / "cells"
 EXCHANGED = {" + ": " - ", " - ": " + ", " * ": " + "}
-VARIANTS = {"SCALAR": [], "AVX2": ["-mavx2", "-mfma"]}
-VARIANTS["AVX512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
-PARTS = ("variant", "sequence_layers")  # the files of csrc/cpu that make up a variant
+# The files of csrc/cpu that make up a variant. Central differences are in float64.
+CELLS_PART, LAYERS_PART, OTHER_PART = "recurrent_double", "sequence_layers", "variant"
+PARTS = (CELLS_PART, "recurrent_float", LAYERS_PART, OTHER_PART)
 CELL_TESTS = "test_recurrent_backward.py"
 LAYER_TESTS = "test_convolution.py test_rows.py"
 LOSS_TESTS = "test_losses.py"
@@ -45,13 +45,24 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Fault:
-    """One change to one file."""
+    """One change to one file of csrc, the part of a variant to compile with it, and the tests of it."""
 
     file: str
-    begin: int
-    end: int
-    text: str
-    label: str
+    old: str
+    new: str
+    part: str
+    tests: str
+    at: int | None = None  # where the old text stands, which otherwise is there but once
+    label: str = ""
+
+    def text(self) -> str:
+        """The file with the fault in it."""
+        source = (ROOT / "csrc" / self.file).read_text()
+        if self.at is None:
+            assert source.count(self.old) == 1
+        begin = source.index(self.old) if self.at is None else self.at
+        assert source.startswith(self.old, begin)
+        return source[:begin] + self.new + source[begin + len(self.old) :]
 
 
 def bodies(source: str) -> Iterator[tuple[int, int]]:
@@ -82,15 +93,18 @@ def faults() -> Iterator[Fault]:
             for begin, end in values(source, *body):
                 value = source[begin:end]
                 line = f"{path.stem}:{source.count(chr(10), 0, begin) + 1} {value}"
+
+                def fault(old: str, new: str, at: int, label: str, path: Path = path) -> Fault:
+                    return Fault(f"cells/{path.name}", old, new, CELLS_PART, CELL_TESTS, at, label)
+
                 if value == "V::zero()":
-                    yield Fault(path.name, begin, end, "V::broadcast(1)", f"{line} one")
+                    yield fault(value, "V::broadcast(1)", begin, f"{line} one")
                     continue
-                yield Fault(path.name, begin, end, f"V::zero() - ({value})", f"{line} negated")
-                yield Fault(path.name, begin, end, "V::zero()", f"{line} dropped")
+                yield fault(value, f"V::zero() - ({value})", begin, f"{line} negated")
+                yield fault(value, "V::zero()", begin, f"{line} dropped")
                 for match in re.finditer(r" [-+*] ", value):
-                    at = begin + match.start()
                     other = EXCHANGED[match.group()]
-                    yield Fault(path.name, at, at + 3, other, f"{line} {match.start()}{other}")
+                    yield fault(match.group(), other, begin + match.start(), f"{line} {match.start()}{other}")
 
 
 # (file in csrc/kernels, what stands there, what is put in its place)
@@ -186,134 +200,131 @@ LOSS_FAULTS = [
 ]
 
 SOURCES = {path: path.read_text() for path in sorted(CELLS.glob("*.hpp")) if path.name != "cell.hpp"}
-FAULTS = list(faults())
+CELL_FAULTS = list(faults())
+
+
+def noticed(listed: list[tuple[str, str, str]], part: str, tests: str) -> pytest.MarkDecorator:
+    """Those faults as parameters of a test."""
+    chosen = [Fault(f"kernels/{file}", old, new, part, tests) for file, old, new in listed]
+    return pytest.mark.parametrize("fault", chosen, ids=map(str, listed))
 
 
 class Build:
-    """A copy of the package whose core is compiled from a copy of csrc."""
+    """A core whose only variant is scalar, and copies of it with a fault."""
 
     def __init__(self, folder: Path) -> None:
         import pybind11
 
         self.folder = folder
-        self.source = folder / "csrc"
-        shutil.copytree(ROOT / "csrc", self.source)
-        self.package = folder / "site" / "rnnfast"
-        original = Path(rnnfast.__file__).parent
-        shutil.copytree(original, self.package, ignore=shutil.ignore_patterns("_core*.so", "__pycache__"))
-        includes = [self.source, pybind11.get_include(), sysconfig.get_paths()["include"]]
-        self.flags = ["-std=c++20", "-O0", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"]
+        includes = [pybind11.get_include(), sysconfig.get_paths()["include"]]
+        self.flags = ["-std=c++20", "-O0", "-march=x86-64-v2", "-fPIC", "-fvisibility=hidden"]
+        self.flags += ["-ffp-contract=off"]
+        self.flags += ["-DRNNFAST_ISA_SCALAR", '-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
         self.flags += [f"-I{include}" for include in includes]
-        self.flags += ['-DRNNFAST_VERSION="0"', '-DRNNFAST_COMPILER="g++"']
-        self.stale: set[str] = set()  # parts whose object has a fault that their source has no longer
+        source = ROOT / "csrc"
+        paths = [source / "cpu" / f"{part}.cpp" for part in PARTS]
+        paths += [path for path in sorted(source.rglob("*.cpp")) if path.parent.name not in ("cpu", "cuda")]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            jobs = [pool.submit(self.compile_variant, name, part) for name in VARIANTS for part in PARTS]
-            for path in sorted(self.source.rglob("*.cpp")):
-                if path.parent.name not in ("cpu", "cuda"):
-                    jobs.append(pool.submit(self.compile, path, path.stem, []))
+            jobs = [pool.submit(self.compile, path, source, folder) for path in paths]
         self.objects = [job.result() for job in jobs]
 
-    def compile(self, path: Path, name: str, flags: list[str]) -> Path:
-        target = self.folder / f"{name}.o"
-        command = ["g++", *self.flags, "-march=x86-64-v2", *flags, "-c", str(path), "-o", str(target)]
-        subprocess.run(command, check=True)
+    def compile(self, path: Path, source: Path, folder: Path) -> Path:
+        target = folder / f"{path.stem}.o"
+        subprocess.run(["g++", *self.flags, f"-I{source}", "-c", str(path), "-o", str(target)], check=True)
         return target
 
-    def compile_variant(self, name: str, part: str) -> Path:
-        flags = [f"-DRNNFAST_ISA_{name}", *VARIANTS[name]]
-        return self.compile(self.source / "cpu" / f"{part}.cpp", f"{part}_{name}", flags)
+    def gradient_check(self, tests: str, fault: Fault | None = None) -> subprocess.CompletedProcess[str]:
+        """The gradient checks of some test files on this core, or on a copy of it with a fault."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            folder, objects = Path(name), list(self.objects)
+            if fault is not None:
+                source = folder / "csrc"
+                shutil.copytree(ROOT / "csrc", source)
+                (source / fault.file).write_text(fault.text())
+                # First, as of functions that are in several objects the linker takes the first.
+                objects = [path for path in objects if path.stem != fault.part]
+                objects.insert(0, self.compile(source / "cpu" / f"{fault.part}.cpp", source, folder))
+            self.link(folder / "site" / "rnnfast", objects)
+            return run_gradient_checks(folder / "site", tests)
 
-    @contextmanager
-    def with_text(self, file: str, text: str, part: str) -> Iterator[None]:
-        """That text in the place of a source file, compiled into that part and no other."""
-        path = self.source / file
-        self.stale.discard(part)
-        self.clean()
-        try:
-            path.write_text(text)
-            self.compile_variant("SCALAR", part)
-            yield
-        finally:
-            self.stale.add(part)
-            path.write_text((ROOT / "csrc" / file).read_text())
+    def link(self, package: Path, objects: list[Path]) -> None:
+        """The package with those objects as its core."""
+        original = Path(rnnfast.__file__).parent
+        shutil.copytree(original, package, ignore=shutil.ignore_patterns("_core*.so", "__pycache__"))
+        # The registry names the variants of all x86-64: nobody asks for them here.
+        scalar = "_ZN7rnnfast6scalar7variantE"
+        others = [f"-Wl,--defsym=_ZN7rnnfast{name}7variantE={scalar}" for name in ("4avx2", "6avx512")]
+        extension = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+        command = ["g++", "-shared", "-pthread", *others, *map(str, objects), "-o", str(extension)]
+        subprocess.run(command, check=True)
 
-    def clean(self) -> None:
-        """Compile again what has a fault and should not."""
-        while self.stale:
-            self.compile_variant("SCALAR", self.stale.pop())
 
-    def gradient_check(self, tests: str = CELL_TESTS) -> subprocess.CompletedProcess[str]:
-        """The gradient checks of some test files on the scalar variant of this build."""
-        extension = self.package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
-        objects = [str(path) for path in self.objects]
-        subprocess.run(["g++", "-shared", "-pthread", *objects, "-o", str(extension)], check=True)
-        places = [self.package.parent, *(Path(module.__file__).parents[1] for module in (np, pytest))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "RNNFAST_ISA": "scalar"}
-        # -S: a development install would lead back to its own core.
-        command = [sys.executable, "-S", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=line"]
-        command += ["-k", "(central_differences or gradient) and scalar"]
-        command += [str(ROOT / "tests" / name) for name in tests.split()]
-        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+def run_gradient_checks(site: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    places = [site, *(Path(module.__file__).parents[1] for module in (np, pytest))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "RNNFAST_ISA": "scalar"}
+    # -S: a development install would lead back to its own core.
+    command = [sys.executable, "-S", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=line"]
+    command += ["-k", "(central_differences or gradient) and scalar"]
+    command += [str(ROOT / "tests" / name) for name in tests.split()]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     pytest.importorskip("pybind11", reason="pybind11 is not installed")
     build = Build(tmp_path_factory.mktemp("mutation"))
-    check_is_clean(build)
+    done = build.gradient_check(f"{CELL_TESTS} {LAYER_TESTS} {LOSS_TESTS}")
+    assert done.returncode == 0, done.stdout + done.stderr
     return build
 
 
-def check_is_clean(build: Build) -> None:
-    done = build.gradient_check(f"{CELL_TESTS} {LAYER_TESTS} {LOSS_TESTS}")
-    assert done.returncode == 0, done.stdout + done.stderr
+Check = Callable[[Fault], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def check(request: pytest.FixtureRequest, build: Build) -> Iterator[Check]:
+    """The checks of all faults of this session, begun in its order; a call waits for its own."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        begun: dict[Fault, Future[subprocess.CompletedProcess[str]]] = {}
+        for item in request.session.items:
+            fault = (
+                item.callspec.params.get("fault")
+                if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+                else None
+            )
+            if isinstance(fault, Fault):
+                begun[fault] = pool.submit(build.gradient_check, fault.tests, fault)
+        try:
+            yield lambda fault: begun[fault].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def test_every_cell_has_faults() -> None:
-    assert {fault.file for fault in FAULTS} >= {path.name for path in CELLS.glob("*.hpp")} - {
-        "cell.hpp",
-        "registry.hpp",
-    }
+    files = {f"cells/{path.name}" for path in CELLS.glob("*.hpp")} - {"cells/cell.hpp", "cells/registry.hpp"}
+    assert {fault.file for fault in CELL_FAULTS} >= files
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
-def test_a_fault_is_noticed(build: Build, fault: Fault) -> None:
-    source = SOURCES[CELLS / fault.file]
-    check_is_noticed(
-        build, f"cells/{fault.file}", source[: fault.begin] + fault.text + source[fault.end :], "variant"
-    )
+@pytest.mark.parametrize("fault", CELL_FAULTS, ids=lambda fault: fault.label)
+def test_a_fault_is_noticed(check: Check, fault: Fault) -> None:
+    assert_noticed(check(fault))
 
 
-def check_is_noticed(build: Build, file: str, text: str, part: str, tests: str = CELL_TESTS) -> None:
-    with build.with_text(file, text, part):
-        done = build.gradient_check(tests)
+@noticed(SCAN_FAULTS, CELLS_PART, CELL_TESTS)
+def test_a_fault_of_the_scan_is_noticed(check: Check, fault: Fault) -> None:
+    assert_noticed(check(fault))
+
+
+@noticed(LOSS_FAULTS, OTHER_PART, LOSS_TESTS)
+def test_a_fault_of_a_loss_is_noticed(check: Check, fault: Fault) -> None:
+    assert_noticed(check(fault))
+
+
+@noticed(LAYER_FAULTS, LAYERS_PART, LAYER_TESTS)
+def test_a_fault_of_a_layer_is_noticed(check: Check, fault: Fault) -> None:
+    assert_noticed(check(fault))
+
+
+def assert_noticed(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError" in done.stdout
-
-
-def faulty(fault: tuple[str, str, str]) -> tuple[str, str]:
-    """File and text of a listed fault."""
-    file, old, new = fault
-    source = (ROOT / "csrc" / "kernels" / file).read_text()
-    assert source.count(old) == 1
-    return f"kernels/{file}", source.replace(old, new)
-
-
-@pytest.mark.parametrize("fault", SCAN_FAULTS, ids=str)
-def test_a_fault_of_the_scan_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
-    check_is_noticed(build, *faulty(fault), "variant")
-
-
-@pytest.mark.parametrize("fault", LOSS_FAULTS, ids=str)
-def test_a_fault_of_a_loss_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
-    check_is_noticed(build, *faulty(fault), "variant", LOSS_TESTS)
-
-
-@pytest.mark.parametrize("fault", LAYER_FAULTS, ids=str)
-def test_a_fault_of_a_layer_is_noticed(build: Build, fault: tuple[str, str, str]) -> None:
-    check_is_noticed(build, *faulty(fault), "sequence_layers", LAYER_TESTS)
-
-
-def test_no_fault_is_left_behind(build: Build) -> None:
-    build.clean()
-    check_is_clean(build)
