@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +71,8 @@ class Problem:
         self.x = random.standard_normal((shape.batch, shape.steps, shape.inputs)).astype(dtype)
         self.dy = random.standard_normal((shape.batch, shape.steps, shape.hidden)).astype(dtype)
         self.weights = ops.RecurrentWeights(cell, **self.arrays)
+        self._targets = {name: np.zeros_like(array) for name, array in self.arrays.items()}
+        self._memory = ops.TapeMemory()
 
     def operations(self, mode: str) -> float:
         """Floating point operations of the products alone; training is three times inference."""
@@ -89,19 +91,42 @@ class Problem:
         if mode == "inference":
             return lambda: ops.recurrent_forward(self.weights, self.x)
         if packed:
-            return self.gradients
+            return self._train
 
         def train() -> object:
             self.weights.refresh()
-            return self.gradients()
+            return self._train()
 
         return train
 
-    def gradients(self) -> ops.RecurrentGradients:
-        """One forward and backward."""
-        _, _, tape = ops.recurrent_forward(self.weights, self.x, training=True)
+    def _train(self) -> Array:
+        """One forward and backward as layers of ``nn`` make them: gradients of weights are added to what is
+        there, and the tape has the memory of the last one. Returns dx.
+        """
+        call = ops.StackCall(
+            [self.weights],
+            state=None,
+            reset_state=None,
+            lengths=None,
+            resets=None,
+            input_masks=[None],
+            hidden_masks=[None],
+            zoneout=[None],
+            recompute=0,
+            time_major=False,
+        )
+        _, _, _, tape = ops.stack_forward(call, self.x, memory=self._memory)
         assert tape is not None
-        return ops.recurrent_backward(self.weights, tape, self.dy)
+        targets = [list(self._targets.values())]
+        dx, _, _ = ops.stack_backward(tape, self.dy, targets=targets, weight_masks=[None])
+        assert dx is not None
+        return dx
+
+    def gradients(self) -> dict[str, Array]:
+        """Of x, as "x", and of every weight, by one training step."""
+        for target in self._targets.values():
+            target.fill(0)
+        return {"x": self._train()} | self._targets
 
     def check_gradients(self) -> float:
         """Compare all gradients, at full size, with those in float64, whose tiles and blocks lie elsewhere.
@@ -116,7 +141,8 @@ class Problem:
         exact.x, exact.dy = self.x.astype(np.float64), self.dy.astype(np.float64)
         arrays: dict[str, Any] = {name: array.astype(np.float64) for name, array in self.arrays.items()}
         exact.weights = ops.RecurrentWeights(self.cell.name, **arrays)
-        pairs = zip(_arrays(self.gradients()), _arrays(exact.gradients()), strict=True)
+        expected = exact.gradients()
+        pairs = ((gradient, expected[name]) for name, gradient in self.gradients().items())
         return check_gradients(f"{self.cell.name} at {self.shape}", pairs)
 
     def check(self) -> float:
@@ -134,10 +160,3 @@ class Problem:
         y, _, _ = ops.recurrent_forward(self.weights, x)
         terms = self.shape.inputs + self.shape.hidden
         return check_outputs(f"{self.cell.name} at {self.shape}", y, expected, terms)
-
-
-def _arrays(gradients: ops.RecurrentGradients) -> Iterator[Array]:
-    """All arrays among them; what the cell does not have is None."""
-    for gradient in gradients:
-        if gradient is not None:
-            yield from gradient if isinstance(gradient, tuple) else (gradient,)
