@@ -100,9 +100,11 @@ class Problem:
         return train
 
     def _train(self) -> Array:
-        """One forward and backward as layers of ``nn`` make them: gradients of weights are added to what is
-        there, and the tape has the memory of the last one. Returns dx.
+        """One forward and backward as layers of ``nn`` make them: gradients of weights are cleared and
+        added to, and the tape has the memory of the last one. Returns dx.
         """
+        for target in self._targets.values():
+            target.fill(0)
         call = ops.StackCall(
             [self.weights],
             state=None,
@@ -124,8 +126,6 @@ class Problem:
 
     def gradients(self) -> dict[str, Array]:
         """Of x, as "x", and of every weight, by one training step."""
-        for target in self._targets.values():
-            target.fill(0)
         return {"x": self._train()} | self._targets
 
     def check_gradients(self) -> float:
