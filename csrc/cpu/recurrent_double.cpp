@@ -1,7 +1,8 @@
-#include "cpu/recurrent.hpp"
+// One of the files of a CPU variant: its recurrent kernels in float64. Their table is in variant.cpp.
+#include "cpu/recurrent_kernels.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-template struct RecurrentTable<double, AllCells>;
+constinit const KernelsOfCells<double> recurrent_double = kernels_of<double>(AllCells{});
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,7 +1,8 @@
-#include "cpu/recurrent.hpp"
+// One of the files of a CPU variant: its recurrent kernels in float32. Their table is in variant.cpp.
+#include "cpu/recurrent_kernels.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-template struct RecurrentTable<float, AllCells>;
+constinit const KernelsOfCells<float> recurrent_float = kernels_of<float>(AllCells{});
 
 }  // namespace rnnfast::RNNFAST_ISA

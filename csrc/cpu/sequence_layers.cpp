@@ -1,5 +1,5 @@
-// The second half of a CPU variant: the kernels of layers without recurrence, in a file of their own so that
-// compilers share the work. Their table is in variant.cpp.
+// One of the files of a CPU variant: the kernels of layers without recurrence, apart so that compilers share
+// the work. Their table is in variant.cpp.
 #include "cpu/sequence_layers.hpp"
 
 namespace rnnfast::RNNFAST_ISA {

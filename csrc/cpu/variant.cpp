@@ -1,5 +1,5 @@
-// One CPU variant: instantiates the kernels for the instruction set this file is compiled for, and exports
-// their table.
+// The table of one CPU variant, the instruction set this file is compiled for. Instantiates the kernels that
+// the files beside it do not: linear, losses, optimizers, masks, activations.
 #include "api/kernel_table.hpp"
 #include "cells/registry.hpp"
 #include "cpu/recurrent.hpp"
@@ -15,8 +15,6 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-extern template struct RecurrentTable<float, AllCells>;
-extern template struct RecurrentTable<double, AllCells>;
 RNNFAST_SEQUENCE_LAYERS(extern template)
 
 namespace {
@@ -50,9 +48,9 @@ struct Facts<CellList<Cells...>> {
 };
 
 template <class T>
-constexpr api::KernelTable<T> table() {
+constexpr api::KernelTable<T> table(const KernelsOfCells<T>& recurrent) {
   return {
-      Recurrent<T>::kernels,
+      recurrent.data(),
       {LinearPass<T>::forward_workspace, LinearPass<T>::backward_workspace, LinearPass<T>::forward,
        LinearPass<T>::backward},
       {LossPass<T>::element_sum},
@@ -76,7 +74,7 @@ constexpr api::KernelTable<T> table() {
 }  // namespace
 
 extern const api::Variant variant;
-constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), Recurrent<float>::count, Facts<AllCells>::cells,
-                                  table<float>(), table<double>()};
+constexpr api::Variant variant = {RNNFAST_TEXT(RNNFAST_ISA), count_of(AllCells{}), Facts<AllCells>::cells,
+                                  table(recurrent_float), table(recurrent_double)};
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,5 +1,5 @@
-// Which instruction set this translation unit is compiled for: cpu/variant.cpp is compiled once per set, with
-// the set's flags and RNNFAST_ISA_<NAME> defined, and everything in math/, cells/ and kernels/ lives in a
+// Which instruction set this translation unit is compiled for: the files of cpu/ are compiled once per set,
+// with its flags and RNNFAST_ISA_<NAME> defined, and everything in math/, cells/ and kernels/ lives in a
 // namespace named after it, so that the linker can never fold an AVX body into the baseline.
 #pragma once
 
@@ -12,5 +12,5 @@
 #elif defined(RNNFAST_ISA_NEON)
 #define RNNFAST_ISA neon
 #else
-#error "compile this file through cpu/variant.cpp with RNNFAST_ISA_<NAME> defined"
+#error "compile this file through those of cpu/ with RNNFAST_ISA_<NAME> defined"
 #endif
