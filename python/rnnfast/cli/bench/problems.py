@@ -81,7 +81,7 @@ class Problem:
         return products if mode == "inference" else 3 * products
 
     def job(self, mode: str, *, packed: bool = False) -> Callable[[], object]:
-        """One inference, or one training step.
+        """One inference, or one training step without its optimizer: forward, gradients cleared, backward.
 
         Args:
             mode: "inference" or "training".
@@ -125,7 +125,7 @@ class Problem:
         return dx
 
     def gradients(self) -> dict[str, Array]:
-        """Of x, as "x", and of every weight, by one training step."""
+        """Of x, as "x", and of every weight, by one training step; the next step overwrites those."""
         return {"x": self._train()} | self._targets
 
     def check_gradients(self) -> float:
@@ -142,6 +142,7 @@ class Problem:
         arrays: dict[str, Any] = {name: array.astype(np.float64) for name, array in self.arrays.items()}
         exact.weights = ops.RecurrentWeights(self.cell.name, **arrays)
         expected = exact.gradients()
+        self._train()  # what follows is then, as what is timed, a step in memory of a step before
         pairs = ((gradient, expected[name]) for name, gradient in self.gradients().items())
         return check_gradients(f"{self.cell.name} at {self.shape}", pairs)
 
