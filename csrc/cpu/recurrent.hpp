@@ -1,5 +1,5 @@
-// The recurrent kernels of a variant, all cells in the order of cells/registry.hpp. Each dtype is in a file of
-// its own, so that compilers share the work; variant.cpp only names them.
+// The recurrent kernels of a variant, all cells in the order of cells/registry.hpp. Each dtype is in a file
+// of its own, so that compilers share the work; variant.cpp only names them.
 #pragma once
 
 #include <array>
