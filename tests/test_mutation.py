@@ -31,6 +31,7 @@ EXCHANGED = {" + ": " - ", " - ": " + ", " * ": " + "}
 # Files of csrc/cpu to compile a fault into. Central differences are in float64.
 CELLS_PART, LAYERS_PART, OTHER_PART = "recurrent_double", "sequence_layers", "variant"
 CELL_TESTS = "test_recurrent_backward.py"
+STACK_TESTS = "test_stack.py"
 LAYER_TESTS = "test_convolution.py test_rows.py"
 LOSS_TESTS = "test_losses.py"
 
@@ -187,7 +188,21 @@ SCAN_FAULTS = [
     ("recurrent_group_gradients.hpp", "sums += inputs * Product::stride(product.outputs);", ";"),
     ("recurrent_group_gradients.hpp", "sums + group * size + m * stride", "sums + m * stride"),
     ("recurrent_group_gradients.hpp", "first = group * kGroupRows, active", "first = 0, active"),
+    ("recurrent_group_gradients.hpp", "if (joined) give(", "if (false) give("),
+    ("recurrent_gradients.hpp", "Cell::kHiddenSum[gate]", "Cell::kInputSum[gate]"),
     ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden;", "gate * hidden;"),
+]
+
+# Of where gradients are added to what stands there.
+PLACE_FAULTS = [
+    ("recurrent_gradients.hpp", "first_ && !gradients.accumulate", "first_"),
+    (
+        "recurrent_gradients.hpp",
+        "gradients.give(own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);",
+        "gradients.dbias_hh[gate * dims.hidden + unit] = own[unit];",
+    ),
+    ("recurrent_group_gradients.hpp", "gradients.give(lanes[lane], to[", "std::swap(lanes[lane], to["),
+    ("recurrent_unit_gradients.hpp", "gradients.give(sum, target[", "std::swap(sum, target["),
 ]
 
 # Of the losses.
@@ -287,7 +302,7 @@ def run_gradient_checks(site: Path, tests: str) -> subprocess.CompletedProcess[s
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     pytest.importorskip("pybind11", reason="pybind11 is not installed")
     build = Build(tmp_path_factory.mktemp("mutation"))
-    done = build.gradient_check(f"{CELL_TESTS} {LAYER_TESTS} {LOSS_TESTS}")
+    done = build.gradient_check(f"{CELL_TESTS} {STACK_TESTS} {LAYER_TESTS} {LOSS_TESTS}")
     assert done.returncode == 0, done.stdout + done.stderr
     return build
 
@@ -328,6 +343,11 @@ def test_a_fault_is_noticed(check: Check, fault: Fault) -> None:
 
 @each_of(SCAN_FAULTS, CELLS_PART, CELL_TESTS)
 def test_a_fault_of_the_scan_is_noticed(check: Check, fault: Fault) -> None:
+    assert_noticed(check(fault))
+
+
+@each_of(PLACE_FAULTS, CELLS_PART, STACK_TESTS)
+def test_a_fault_of_a_place_is_noticed(check: Check, fault: Fault) -> None:
     assert_noticed(check(fault))
 
 

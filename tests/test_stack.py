@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ N, T, INPUTS, H, LAYERS = 5, 7, 3, 6, 3
 class Case:
     """Weights, options and gradients of a stack; `seed` numbers in place of random masks."""
 
-    def __init__(self, cell: str, dtype: type, directions: int, **options: Any) -> None:
+    def __init__(self, cell: str, dtype: type, directions: int, batch: int = N, **options: Any) -> None:
         self.random, self.dtype = np.random.default_rng(0), dtype
         self.directions, self.info = directions, ops.cells()[cell]
         count, outputs = LAYERS * directions, H * directions
@@ -35,37 +36,40 @@ class Case:
             for k in range(count)
         ]
         states = len(self.info.states)
-        self.x, self.dy = self.array(N, T, INPUTS), self.array(N, T, outputs)
+        self.x, self.dy = self.array(batch, T, INPUTS), self.array(batch, T, outputs)
         plain = ops.StackCall(
             self.weights,
-            state=[tuple(self.array(N, H) for _ in range(states)) for _ in range(count)],
+            state=[tuple(self.array(batch, H) for _ in range(states)) for _ in range(count)],
             reset_state=[tuple(self.array(H) for _ in range(states)) for _ in range(count)],
-            lengths=np.array([7, 0, 3, 7, 1]),
-            resets=self.random.random((N, T)) < 0.2,
-            input_masks=[self.array(N, 1, INPUTS), None, self.array(N, T, outputs)],
-            hidden_masks=[self.array(N, H) for _ in range(count)],
+            lengths=np.resize([7, 0, 3, 7, 1], batch),
+            resets=self.random.random((batch, T)) < 0.2,
+            input_masks=[self.array(batch, 1, INPUTS), None, self.array(batch, T, outputs)],
+            hidden_masks=[self.array(batch, H) for _ in range(count)],
             zoneout=[None] * count,
             recompute=0,
             time_major=False,
         )
         self.call = plain._replace(**options)
-        self.dstate = [tuple(self.array(N, H) for _ in range(states)) for _ in range(count)]
+        self.dstate = [tuple(self.array(batch, H) for _ in range(states)) for _ in range(count)]
         self.weight_masks = [self.array(rows, H) if k % 2 else None for k in range(count)]
 
     def array(self, *shape: int) -> Array:
         return self.random.standard_normal(shape).astype(self.dtype)
 
-    def targets(self) -> list[list[Array]]:
+    def targets(self, scale: float = 0.0) -> list[list[Array]]:
         fixed = np.random.default_rng(1)
         return [
-            [fixed.standard_normal(array.shape).astype(self.dtype) for array in weights.arrays().values()]
+            [
+                (scale * fixed.standard_normal(array.shape)).astype(self.dtype)
+                for array in weights.arrays().values()
+            ]
             for weights in self.weights
         ]
 
-    def together(self) -> list[Array]:
+    def together(self, scale: float = 0.0) -> list[Array]:
         ys, finals, _, tape = ops.stack_forward(self.call, self.x, memory=ops.TapeMemory())
         assert tape is not None
-        targets = self.targets()
+        targets = self.targets(scale)
         words: Any = {"targets": targets, "weight_masks": self.weight_masks, "bound": 0.7}
         dx, dstate, dreset = ops.stack_backward(tape, self.dy, self.dstate, with_reset_state=True, **words)
         return [*ys, *finals, dx, *dstate, *dreset, *(array for own in targets for array in own)]
@@ -128,6 +132,49 @@ def test_a_stack_is_its_layers_one_by_one(
     case = Case(cell, dtype, directions, recompute=recompute)
     for found, expected in zip(case.together(), case.one_by_one(), strict=True):
         assert same_bits(found, expected)
+
+
+@pytest.mark.parametrize("batch", [5, 19])
+def test_gradients_are_added_to_what_stands_in_their_place(
+    cell: str, dtype: type, variant: str, batch: int
+) -> None:
+    case = Case(cell, dtype, 2, batch=batch)
+    starts = [start for own in case.targets(1.0) for start in own]
+    found, from_zero = case.together(1.0)[-len(starts) :], case.together()[-len(starts) :]
+    tolerance = 1e-4 if dtype is np.float32 else 1e-12
+    for array, start, gradient in zip(found, starts, from_zero, strict=True):
+        np.testing.assert_allclose(array, start + gradient, rtol=tolerance, atol=tolerance)
+
+
+def test_sums_over_parts_of_time_go_on_where_the_part_before_left_them(
+    cell: str, dtype: type, variant: str
+) -> None:
+    """Of the products; biases have a sum for each call, added."""
+    case = Case(cell, dtype, 1)
+    weights, directions = case.weights[:1], {"input_masks": [None], "hidden_masks": [None], "zoneout": [None]}
+    plain = case.call._replace(weights=weights, lengths=None, resets=None, reset_state=None, **directions)
+
+    def backward(cuts: list[int]) -> list[Array]:
+        assert case.call.state is not None
+        state, tapes = case.call.state[:1], []
+        for first, end in itertools.pairwise(cuts):
+            call = plain._replace(state=state)
+            _, finals, _, tape = ops.stack_forward(call, case.x[:, first:end], memory=ops.TapeMemory())
+            assert tape is not None
+            state = [tuple(array[0] for array in finals)]
+            tapes.append((tape, case.dy[:, first:end]))
+        targets, dstate = case.targets(1.0)[:1], case.dstate[:1]
+        for tape, dy in reversed(tapes):
+            _, found, _ = ops.stack_backward(tape, dy, dstate, targets=targets, weight_masks=[None])
+            dstate = [tuple(array[0] for array in found)]
+        return targets[0]
+
+    whole, parts = backward([0, T]), backward([0, 3, 4, T])
+    assert same_bits(parts[0], whole[0])
+    assert same_bits(parts[1], whole[1])
+    tolerance = 1e-5 if dtype is np.float32 else 1e-13
+    for part, array in zip(parts[2:], whole[2:], strict=True):
+        np.testing.assert_allclose(part, array, rtol=tolerance, atol=tolerance)
 
 
 def test_the_layout_of_memory_changes_nothing() -> None:

@@ -5,7 +5,8 @@
 // - Arrays are row-major with a contiguous last axis. Sequences [N, T, F] may have any strides in N and T,
 // negative included:
 //   batch-first, time-major and halves of a bidirectional output are all strides, never copies.
-// - The caller owns all memory. Outputs are overwritten, never accumulated into, and must not overlap inputs.
+// - The caller owns all memory. Outputs are overwritten, accumulated into only where the comment says
+// so, and must not overlap inputs.
 // - A null pointer stands for an absent array only where the comment says so.
 // - Sizes and strides count elements. Any size may be zero.
 // - Kernels run on up to `threads` threads and give the same bits for any number of them.

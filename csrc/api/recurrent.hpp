@@ -106,6 +106,10 @@ struct RecurrentGradients {
   T* dbias_hh;          // out: [G*H]
   T* dweight_hr;        // out: [P, H]; null without projection
   UnitWeights<T> unit;  // out
+  bool accumulate;      // into what stands in all these places: their sums go on from there
+
+  // A sum that was made elsewhere, to its place.
+  RNNFAST_INLINE void give(T sum, T& place) const { place = accumulate ? place + sum : sum; }
 };
 
 template <class T>

@@ -52,32 +52,31 @@ class RecurrentBackwardPass {
     const bool grouped = Groups::suit(dims);
     index_t most_rows = Stretch::most_rows(dims);
     if (grouped && most_rows < Groups::fewest_rows(dims)) most_rows = Groups::fewest_rows(dims);
-    Sums sums = kFresh;
+    bool first = true;
     const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
       const index_t behind =
           steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
       T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
       if (grouped) {
-        const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, sums);
+        const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, first);
         scan_all(arguments, schedule, buffers, kept, steps, &groups);
       } else {
         scan_all(arguments, schedule, buffers, kept, steps, nullptr);
-        Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, sums).run();
+        Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, first).run();
       }
-      sums = Sums::kContinued;
+      first = false;
     };
     for (index_t segment = dims.segments() - 1; segment >= 0; --segment) {
-      const index_t begin = segment * dims.segment;
-      const parallel::Range kept{begin,
-                                 begin + dims.segment < dims.steps ? begin + dims.segment : dims.steps};
+      const index_t begin = segment * dims.segment, left = dims.steps - begin;
+      const parallel::Range kept{begin, begin + (left < dims.segment ? left : dims.segment)};
       if (dims.segment < dims.steps) recompute(arguments, schedule, buffers, kept);
-      for (index_t end = kept.end, first; end > kept.begin; end = first) {
-        first = end - 1;
-        while (first > kept.begin && schedule.rows(first - 1, end) <= most_rows) --first;
-        stretch(kept, {first, end});
+      for (index_t end = kept.end, from; end > kept.begin; end = from) {
+        from = end - 1;
+        while (from > kept.begin && schedule.rows(from - 1, end) <= most_rows) --from;
+        stretch(kept, {from, end});
       }
     }
-    if (sums == kFresh) stretch({0, 0}, {0, 0});  // no steps: all gradients of weights are zero
+    if (first) stretch({0, 0}, {0, 0});  // no steps: all sums are empty ones
     end(arguments, buffers);
   }
 
@@ -145,9 +144,10 @@ class RecurrentBackwardPass {
           arguments.dstate[s][n * size + unit] = buffers.dstate[s][n * stride + unit];
       }
     }
-    UnitSums::finish(dims, buffers.unit_sums, arguments.gradients);
-    if (Groups::suit(dims))
-      Groups::finish(dims, arguments.call.threads, buffers.group_sums, arguments.gradients);
+    const api::RecurrentGradients<T>& gradients = arguments.gradients;
+    UnitSums::finish(dims, buffers.unit_sums, gradients);
+    if (!Groups::suit(dims)) return Stretch::finish(dims, buffers.stretch, gradients);
+    Groups::finish(dims, arguments.call.threads, buffers.group_sums, gradients);
   }
 
   // The tape of some steps, as forward would have left it.

@@ -18,6 +18,7 @@ class StretchGradients {
   struct Buffers {
     const T **x, **operand;  // tables of rows
     T** dx;
+    T* biases;    // sums of the columns of all rows
     T* products;  // packing space of every thread
   };
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
@@ -28,6 +29,7 @@ class StretchGradients {
     buffers.x = arena.template take_as<const T*>(rows);
     buffers.operand = arena.template take_as<const T*>(rows);
     buffers.dx = arena.template take_as<T*>(rows);
+    buffers.biases = arena.take(Cell::kSums * dims.hidden);
     buffers.products = arena.take(threads * weight_gradient_workspace<T>());
     return buffers;
   }
@@ -41,7 +43,7 @@ class StretchGradients {
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
-                   const Buffers& buffers, const T* zeros, T* tape, parallel::Range steps, Sums sums)
+                   const Buffers& buffers, const T* zeros, T* tape, parallel::Range steps, bool first)
       : arguments_(arguments),
         tape_(tape),
         call_(arguments.call),
@@ -50,7 +52,7 @@ class StretchGradients {
         zeros_(zeros),
         row_(dims_),
         rows_(schedule.rows(steps.begin, steps.end)),
-        sums_(sums) {
+        first_(first) {
     fill_tables(schedule, steps);
   }
 
@@ -59,6 +61,7 @@ class StretchGradients {
     // Few inputs are a narrow product of their own.
     const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
+    const Sums sums = first_ && !gradients.accumulate ? kFresh : Sums::kContinued;
     // By number; the last one, 1, is for biases, which are not products here.
     const Rows<const T> factors[kFactors - 1] = {{nullptr, 0, buffers_.x},
                                                  {nullptr, 0, buffers_.operand},
@@ -68,7 +71,7 @@ class StretchGradients {
       const auto rows = [&](int f) { return factors[static_cast<int>(product.factor[f])]; };
       const auto run = [&](const auto& b) {
         weight_gradient<T>(call_.threads, product.outputs, product.inputs(), rows_, tape_rows(product.column),
-                           b, product.run, buffers_.products, sums_);
+                           b, product.run, buffers_.products, sums);
       };
       if (product.factors == 1) {
         run(rows(0));
@@ -78,7 +81,23 @@ class StretchGradients {
                                                       {rows(1).table, product.run[1].columns}};
       run(GatheredRows<T>{parts});
     }
-    if (Products::has_biases(dims_, gradients)) bias_gradients();
+    if (!Products::has_biases(dims_, gradients)) return;
+    column_sums<T>(Cell::kSums * dims_.hidden, rows_, tape_rows(row_.dsums), buffers_.biases,
+                   first_ ? kFresh : Sums::kContinued);
+  }
+
+  // Behind the last stretch: of gates whose products join in one sum both biases have its gradient.
+  static void finish(const api::RecurrentDims& dims, const Buffers& buffers,
+                     const api::RecurrentGradients<T>& gradients) {
+    if (!Products::has_biases(dims, gradients)) return;
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      const T* const input = buffers.biases + Cell::kInputSum[gate] * dims.hidden;
+      const T* const own = buffers.biases + Cell::kHiddenSum[gate] * dims.hidden;
+      for (index_t unit = 0; unit < dims.hidden; ++unit) {
+        gradients.give(input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);
+        gradients.give(own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);
+      }
+    }
   }
 
  private:
@@ -104,24 +123,6 @@ class StretchGradients {
                    tape_rows(row_.dsums), arguments_.packed, zeros_, {nullptr, 0, buffers_.dx});
   }
 
-  void bias_gradients() const {
-    const api::RecurrentGradients<T>& gradients = arguments_.gradients;
-    bias(input_segments<Cell>(dims_.hidden), gradients.dbias_ih);
-    if constexpr (side_by_side<Cell>(Cell::kHiddenSum)) {  // both biases add to the same sums
-      for (index_t column = 0; column < Cell::kGates * dims_.hidden; ++column)
-        gradients.dbias_hh[column] = gradients.dbias_ih[column];
-    } else {
-      bias(hidden_segments<Cell>(dims_.hidden), gradients.dbias_hh);
-    }
-  }
-  void bias(const Segments& segments, T* dbias) const {
-    for (int s = 0; s < segments.count; ++s) {
-      const Segment& segment = segments.segment[s];
-      column_sums<T>(segment.depth, rows_, tape_rows(row_.dsums + segment.offset), dbias, sums_);
-      dbias += segment.depth;
-    }
-  }
-
   const api::RecurrentBackward<T>& arguments_;
   T* const tape_;  // of the stretch's last step, whose rows are the first
   const api::RecurrentCall<T>& call_;
@@ -130,7 +131,7 @@ class StretchGradients {
   const T* const zeros_;
   const TapeRow<Cell, T> row_;
   const index_t rows_;
-  const Sums sums_;
+  const bool first_;
 };
 
 }  // namespace rnnfast::RNNFAST_ISA

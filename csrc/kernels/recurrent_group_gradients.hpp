@@ -45,7 +45,7 @@ class GroupGradients {
 
   // tape: of the last one of `steps`, whose rows are the first.
   GroupGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule, const T* zeros,
-                 const T* tape, parallel::Range steps, T* sums, Sums start)
+                 const T* tape, parallel::Range steps, T* sums, bool first)
       : arguments_(arguments),
         dims_(arguments.call.dims),
         schedule_(schedule),
@@ -53,7 +53,7 @@ class GroupGradients {
         tape_(tape),
         steps_(steps),
         sums_(sums),
-        start_(start),
+        first_(first),
         size_(group_size(dims_)),
         row_(dims_),
         products_(products(dims_, arguments.gradients)) {}
@@ -68,6 +68,17 @@ class GroupGradients {
     const index_t groups = ceil_div(dims.batch, kGroupRows), size = group_size(dims);
     for (const GradientProduct<T>& product : products(dims, gradients)) {
       const index_t inputs = product.inputs(), stride = Product::stride(product.outputs);
+      const auto give = [&](index_t m, T* to, index_t apart) {
+        for (index_t n = 0; n < product.outputs; n += V::kLanes) {
+          V total = V::zero();
+          for (index_t group = 0; group < groups; ++group)
+            total = total + V::load(sums + group * size + m * stride + n);
+          T lanes[V::kLanes];
+          total.store(lanes);
+          for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
+            gradients.give(lanes[lane], to[(n + lane) * apart]);
+        }
+      };
       const int parts =
           parallel::worthwhile_parts(threads, static_cast<double>(groups * inputs * stride), inputs);
       parallel::for_each_part(parts, [&](int part) {
@@ -75,23 +86,14 @@ class GroupGradients {
         const parallel::Range own = parallel::share(inputs, parts, part, 1);
         for (index_t m = own.begin; m < own.end; ++m) {
           const auto place = ColumnRun<T>::find(product.run, m);
-          for (index_t n = 0; n < product.outputs; n += V::kLanes) {
-            V total = V::zero();
-            for (index_t group = 0; group < groups; ++group)
-              total = total + V::load(sums + group * size + m * stride + n);
-            T lanes[V::kLanes];
-            total.store(lanes);
-            for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
-              place.data[(n + lane) * place.stride] = lanes[lane];
-          }
+          give(m, place.data, place.stride);
         }
       });
+      // Both biases of joined gates add to the same sums, the last ones of their product.
+      const bool joined = product.factors == 3;
+      if (joined) give(inputs - 1, gradients.dbias_hh, 1);
       sums += inputs * stride;
     }
-    if (!Products::has_biases(dims, gradients)) return;
-    // Both biases of these gates add to the same sums.
-    for (index_t column = 0; column < Products::joined_gates() * dims.hidden; ++column)
-      gradients.dbias_hh[column] = gradients.dbias_ih[column];
   }
 
  private:
@@ -124,7 +126,7 @@ class GroupGradients {
   };
 
   void run_group(index_t group) const {
-    if (start_ == kFresh) {
+    if (first_) {
       for (index_t i = 0; i < size_; ++i) sums_[group * size_ + i] = T(0);
     }
     Block block;
@@ -179,7 +181,7 @@ class GroupGradients {
   const T *const zeros_, *const tape_;
   const parallel::Range steps_;
   T* const sums_;
-  const Sums start_;
+  const bool first_;
   const index_t size_;
   const TapeRow<Cell, T> row_;
   const Products products_;

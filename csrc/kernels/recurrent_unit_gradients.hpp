@@ -45,7 +45,7 @@ class UnitGradients {
           T sum = T(0);
           for (index_t group = 0; group < ceil_div(dims.batch, kGroupRows); ++group)
             sum += sums[(group * runs(dims) + run + k) * padded<T>(dims.hidden) + unit];
-          target[k * dims.hidden + unit] = sum;
+          gradients.give(sum, target[k * dims.hidden + unit]);
         }
       }
     };

@@ -24,7 +24,7 @@ class StackBackward {
       api::RecurrentBackward<T>& arguments = all_[k];
       arguments.call = tape.directions[k].call->template call<T>();
       arguments.bound = static_cast<T>(bound);
-      check_targets(k);
+      place_targets(k);
       if (!dfinal_state) continue;
       const api::RecurrentDims& dims = arguments.call.dims;
       fill_states(arguments.dfinal_state, dfinal_state->at(k), facts_, dims, "dfinal_state",
@@ -60,13 +60,15 @@ class StackBackward {
   }
 
  private:
-  void check_targets(std::size_t k) const {
+  static constexpr std::size_t kWeightHh = 1;  // among the targets
+
+  void place_targets(std::size_t k) {
     const PackedWeights& weights = *tape_.directions[k].call->weights;
     const Objects& targets = targets_[k];
     const std::string name = "targets[" + std::to_string(k) + "]";
     std::size_t next = 0;
-    api::RecurrentGradients<T> places;
-    for_each_gradient(places, weights, [&](T*&, bool wanted, auto... sizes) {
+    all_[k].gradients.accumulate = true;
+    for_each_gradient(all_[k].gradients, weights, [&](T*& place, bool wanted, auto... sizes) {
       if (!wanted) return;
       PyObject* const target = next < targets.size() ? targets[next].ptr() : Py_None;
       const std::array<index_t, sizeof...(sizes)> shape{sizes...};
@@ -75,6 +77,7 @@ class StackBackward {
              "must be a writable, contiguous array of the dtype of the weights and of shape " +
                  shape_text(shape.data(), shape.size()) + ", in the order of RecurrentGradients");
       }
+      place = data_of<T>(target);
       ++next;
     });
     if (next != targets.size()) fail(name, "must be " + std::to_string(next) + " arrays");
@@ -110,23 +113,26 @@ class StackBackward {
     }
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
-    const py::tuple gradients = new_gradients(arguments.gradients, *call.weights);
+    py::object masked = gradient_before_mask(k);
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
     without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
-    add(k, gradients);
+    if (!masked.is_none()) {
+      masked *= weight_masks_[k];
+      accumulate({targets_[k][kWeightHh]}, {masked});
+    }
     return dx;
   }
 
-  // To the targets, at once: gradients of all layers would take as much memory as all weights.
-  void add(std::size_t k, const py::tuple& gradients) {
-    constexpr std::size_t kWeightHh = 1;
-    Objects sources;
-    for (const py::handle& gradient : gradients) {
-      if (!gradient.is_none()) sources.push_back(py::reinterpret_borrow<py::object>(gradient));
-    }
-    if (!weight_masks_[k].is_none()) sources[kWeightHh] *= weight_masks_[k];
-    accumulate(targets_[k], sources);
+  // A place of its own for the gradient of a masked weight_hh, None where there is no mask.
+  py::object gradient_before_mask(std::size_t k) {
+    if (weight_masks_[k].is_none()) return py::none();
+    const api::RecurrentDims& dims = all_[k].call.dims;
+    py::object gradient = new_array<T>(std::array<index_t, 2>{facts_.gates * dims.hidden, dims.outputs()});
+    T* const values = data_of<T>(gradient.ptr());
+    std::fill_n(values, size_of(gradient.ptr()), T(0));
+    all_[k].gradients.dweight_hh = values;
+    return gradient;
   }
 
   // Tapes that are made again take turns in one place.
