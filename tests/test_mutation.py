@@ -114,7 +114,11 @@ LAYER_FAULTS = [
     ("conv1d_backward.hpp", "row.t + ahead", "row.t - ahead"),
     ("conv1d_backward.hpp", "dims.first + k * dims.dilation);", "dims.first);"),
     ("conv1d_backward.hpp", "residue + walk.t * dims.stride", "residue + (steps - 1 - walk.t) * dims.stride"),
-    ("conv1d_backward.hpp", "column_sums<T>(dims.outputs, count,", "column_sums<T>(dims.outputs, count - 1,"),
+    (
+        "conv1d_backward.hpp",
+        "dims.outputs, count, a, arguments.dbias",
+        "dims.outputs, count - 1, a, arguments.dbias",
+    ),
     ("layer_activation.hpp", "dy * (one - y * y)", "dy * (one + y * y)"),
     ("layer_activation.hpp", "dy * (y * (one - y))", "dy * y"),
     ("layer_activation.hpp", "where_positive(y, dy)", "dy"),

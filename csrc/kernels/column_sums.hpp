@@ -5,14 +5,16 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// target[c] = sum over k of row k [c], k ascending.
+// Columns begin … end - 1: target[c] = sum over k of row k [c], k ascending.
 template <class T>
-void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* target, Sums sums) {
+void own_column_sums(parallel::Range columns, index_t depth, const Rows<const T>& rows, T* target,
+                     Sums sums) {
   using V = Vec<T>;
   constexpr int kTogether = 8;  // enough chains to hide the latency of addition
-  for_each_tile<kTogether>(0, ceil_div(columns, V::kLanes), [&](auto vectors, index_t first_vector) {
+  const index_t all = ceil_div(columns.end - columns.begin, V::kLanes);
+  for_each_tile<kTogether>(0, all, [&](auto vectors, index_t first_vector) {
     constexpr int kVectors = decltype(vectors)::value;
-    const index_t first = first_vector * V::kLanes, left = columns - first;
+    const index_t first = columns.begin + first_vector * V::kLanes, left = columns.end - first;
     const index_t of_last = left - (kVectors - 1) * V::kLanes;
     V sum[kVectors];
     RNNFAST_UNROLL
@@ -27,6 +29,18 @@ void column_sums(index_t columns, index_t depth, const Rows<const T>& rows, T* t
     RNNFAST_UNROLL
     for (int c = 0; c < kVectors; ++c)
       store_up_to(sum[c], target + first + c * V::kLanes, left - c * V::kLanes);
+  });
+}
+
+// Of all columns, which threads share.
+template <class T>
+void column_sums(int threads, index_t columns, index_t depth, const Rows<const T>& rows, T* target,
+                 Sums sums) {
+  const double operations = static_cast<double>(columns) * static_cast<double>(depth);
+  const int parts = parallel::worthwhile_parts(threads, operations, ceil_div(columns, kDenseWidth<T>));
+  parallel::for_each_part(parts, [&](int part) {
+    const FlushDenormals flush;
+    own_column_sums<T>(parallel::share(columns, parts, part, kDenseWidth<T>), depth, rows, target, sums);
   });
 }
 

@@ -163,7 +163,8 @@ class Conv1dBackwardPass {
       if (columns > 0 && dims.outputs > 0)
         weight_gradient<T>(arguments.threads, dims.outputs, columns, count, a, GatheredRows<T>{buffers.parts},
                            buffers.taps, buffers.products, sums);
-      if (arguments.dbias != nullptr) column_sums<T>(dims.outputs, count, a, arguments.dbias, sums);
+      if (arguments.dbias != nullptr)
+        column_sums<T>(arguments.threads, dims.outputs, count, a, arguments.dbias, sums);
       first += kTableRows;
     } while (first < rows);
     for (index_t o = 0; o < dims.outputs; ++o) {

@@ -60,7 +60,8 @@ class LinearPass {
                    buffers.start, {arguments.dx, inputs});
     weight_gradient<T>(arguments.threads, outputs, inputs, arguments.rows, dy, {arguments.x, inputs},
                        arguments.dweight, buffers.products, kFresh);
-    if (arguments.dbias != nullptr) column_sums<T>(outputs, arguments.rows, dy, arguments.dbias, kFresh);
+    if (arguments.dbias != nullptr)
+      column_sums<T>(arguments.threads, outputs, arguments.rows, dy, arguments.dbias, kFresh);
   }
 };
 

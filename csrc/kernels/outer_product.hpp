@@ -136,79 +136,77 @@ class OuterProduct {
   // How many vectors of a panel at `left` columns before the end are used.
   static RNNFAST_INLINE int vectors(index_t left) { return left > V::kLanes ? kDenseVectors : 1; }
 
-  // The row of B that is fetched while `row` is packed.
-  static RNNFAST_INLINE index_t fetched(index_t row, index_t block) {
-    constexpr index_t kAhead = 8;
-    return row + kAhead < block ? row + kAhead : row;
-  }
+  // So many rows are packed panel by panel: what is written of one panel lies side by side, as what is read
+  // of one row does.
+  static constexpr index_t kPackedTogether = 8;
 
-  static void pack_columns(const Rows<const T>& b, index_t k, index_t block, index_t n, index_t columns,
-                           T* packed) {
-    for (index_t row = 0; row < block; ++row) {
-      const T* from = b.at(k + row) + n;
-      const T* const ahead = b.at(k + fetched(row, block)) + n;
-      T* to = packed;
-      for (index_t first = 0; first < columns; first += kWidth, to += stride(kWidth, block)) {
-        const int present = vectors(columns - first);
-        for (int c = 0; c < present; ++c) {
-          const index_t column = first + c * V::kLanes;
-          __builtin_prefetch(ahead + column);
-          load_up_to(from + column, columns - column).store(to + (row * present + c) * V::kLanes);
-        }
-      }
-    }
-  }
-
-  static void pack_columns(const GatheredRows<T>& b, index_t k, index_t block, index_t n, index_t columns,
-                           T* packed) {
-    struct Source {
-      typename GatheredRows<T>::Place place;
-      index_t present, width;
-      T* to;
-    };
-    Source sources[kColumnBlock / V::kLanes];
-    index_t whole = 0;  // vectors that take from one operand each
-    for (index_t first = 0; first < columns; first += kWidth, packed += stride(kWidth, block)) {
-      const int used = vectors(columns - first);
-      for (int c = 0; c < used; ++c) {
-        const index_t column = first + c * V::kLanes, width = used * V::kLanes;
-        const index_t present = columns - column < V::kLanes ? columns - column : V::kLanes;
-        T* const to = packed + c * V::kLanes;
-        const auto place = b.find(n + column);
-        if (place.left >= present) {
-          sources[whole++] = {place, present, width, to};
-          continue;
-        }
-        for (index_t lane = 0; lane < V::kLanes; ++lane) {
-          if (lane < present) {
-            const auto own = b.find(n + column + lane);
-            for (index_t row = 0; row < block; ++row) to[row * width + lane] = *own.at(k + row);
-          } else {
-            for (index_t row = 0; row < block; ++row) to[row * width + lane] = T(0);
+  // b: Rows or GatheredRows.
+  template <class B>
+  static void pack_columns(const B& b, index_t k, index_t block, index_t n, index_t columns, T* packed) {
+    for (index_t row = 0; row < block; row += kPackedTogether) {
+      const index_t rows = block - row < kPackedTogether ? block - row : kPackedTogether;
+      // The next rows are fetched meanwhile; behind the last ones these again.
+      const index_t ahead = row + 2 * kPackedTogether <= block ? kPackedTogether : 0;
+      T* panel = packed;
+      for (index_t first = 0; first < columns; first += kWidth, panel += stride(kWidth, block)) {
+        const int used = vectors(columns - first);
+        for (int c = 0; c < used; ++c) {
+          const index_t column = first + c * V::kLanes, width = used * V::kLanes;
+          const index_t present = columns - column < V::kLanes ? columns - column : V::kLanes;
+          T* const to = panel + row * width + c * V::kLanes;
+          const auto place = find(b, n + column);
+          if (place.left < present) {
+            for (index_t lane = 0; lane < V::kLanes; ++lane)
+              pack_lane(b, k + row, rows, n + column + lane, lane < present, to + lane, width);
+            continue;
+          }
+          for (index_t r = 0; r < rows; ++r) {
+            __builtin_prefetch(place.at(k + row + r + ahead));
+            load_up_to(place.at(k + row + r), present).store(to + r * width);
           }
         }
       }
     }
-    for (index_t row = 0; row < block; ++row) {
-      for (index_t v = 0; v < whole; ++v) {
-        const Source& source = sources[v];
-        __builtin_prefetch(source.place.at(k + fetched(row, block)));
-        load_up_to(source.place.at(k + row), source.present).store(source.to + row * source.width);
-      }
-    }
   }
 
+  // One column of several rows, or zeros.
+  template <class B>
+  static void pack_lane(const B& b, index_t k, index_t rows, index_t column, bool present, T* to,
+                        index_t width) {
+    if (!present) {
+      for (index_t r = 0; r < rows; ++r) to[r * width] = T(0);
+      return;
+    }
+    const auto place = find(b, column);
+    for (index_t r = 0; r < rows; ++r) to[r * width] = *place.at(k + r);
+  }
+
+  // Where a column lies in every row, and how many follow it there.
+  struct Place {
+    const Rows<const T>& rows;
+    index_t column, left;
+    RNNFAST_INLINE const T* at(index_t row) const { return rows.at(row) + column; }
+  };
+  static RNNFAST_INLINE Place find(const Rows<const T>& rows, index_t column) {
+    return {rows, column, V::kLanes};
+  }
+  static RNNFAST_INLINE auto find(const GatheredRows<T>& rows, index_t column) { return rows.find(column); }
+
   static void pack_rows(const Rows<const T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
+    const bool whole = tiles.end - tiles.begin == kRowBlock;
     for (index_t row = 0; row < block; ++row) {
-      const T* const from = a.at(k + row);
-      T* to = packed;
+      const T* const from = a.at(k + row) + tiles.begin;
+      T* to = packed + row * kRows;
+      // Not element by element: compilers would have to expect that `packed` aliases the table of rows.
+      if (whole) {
+        RNNFAST_UNROLL
+        for (int tile = 0; tile < kRowBlock / kRows; ++tile, to += stride(kRows, block))
+          std::memcpy(to, from + tile * kRows, kRows * sizeof(T));
+        continue;
+      }
+      to = packed;
       tiles.each([&](index_t rows, index_t first) {
-        // Not element by element: compilers would have to expect that `packed` aliases the table of rows.
-        if (rows == kRows) {
-          std::memcpy(to + row * kRows, from + first, kRows * sizeof(T));
-        } else {
-          std::memcpy(to + row * rows, from + first, static_cast<std::size_t>(rows) * sizeof(T));
-        }
+        std::memcpy(to + row * rows, from + first - tiles.begin, static_cast<std::size_t>(rows) * sizeof(T));
         to += stride(rows, block);
       });
     }

@@ -82,7 +82,7 @@ class StretchGradients {
       run(GatheredRows<T>{parts});
     }
     if (!Products::has_biases(dims_, gradients)) return;
-    column_sums<T>(Cell::kSums * dims_.hidden, rows_, tape_rows(row_.dsums), buffers_.biases,
+    column_sums<T>(call_.threads, Cell::kSums * dims_.hidden, rows_, tape_rows(row_.dsums), buffers_.biases,
                    first_ ? kFresh : Sums::kContinued);
   }
 

@@ -180,16 +180,16 @@ class WaveNetBackwardPass : public PacksLayers<WaveNetBackwardWeights<T>, T> {
     const Rows<const T> dgates{layer.gates, 2 * channels}, z{buffers.z, channels}, dskip{nullptr, 0, skip};
     weight_gradient<T>(threads, 2 * channels, columns_of(dims), rows, dgates, GatheredRows<T>{buffers.parts},
                        taps, buffers.products, layer.sums);
-    column_sums<T>(2 * channels, rows, dgates, gradients.bias, layer.sums);
+    column_sums<T>(threads, 2 * channels, rows, dgates, gradients.bias, layer.sums);
     if (!layer.last) {
       const Rows<const T> dnext{buffers.dx, channels};
       weight_gradient<T>(threads, channels, channels, rows, dnext, z, gradients.weight_residual,
                          buffers.products, layer.sums);
-      column_sums<T>(channels, rows, dnext, gradients.bias_residual, layer.sums);
+      column_sums<T>(threads, channels, rows, dnext, gradients.bias_residual, layer.sums);
     }
     weight_gradient<T>(threads, dims.skip_channels, channels, rows, dskip, z, gradients.weight_skip,
                        buffers.products, layer.sums);
-    column_sums<T>(dims.skip_channels, rows, dskip, gradients.bias_skip, layer.sums);
+    column_sums<T>(threads, dims.skip_channels, rows, dskip, gradients.bias_skip, layer.sums);
   }
 
   // dx_l, in the place of dx_{l+1} except for the first layer, and what the condition gets from this layer.
