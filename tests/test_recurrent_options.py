@@ -432,6 +432,15 @@ def test_a_bound_that_is_zero_in_float32_is_refused() -> None:
         problem.backward(problem.forward()[2])
 
 
+@pytest.mark.parametrize("recompute", [True, 1.0, "2", -1])
+def test_recompute_must_be_a_number_of_steps(recompute: Any) -> None:
+    problem = make_problem("lstm", 2, 3, 4, 5)
+    error = ValueError if recompute == -1 else TypeError
+    with pytest.raises(error, match=r"recurrent_forward: recompute must .*; pass 0 to keep the whole tape"):
+        problem.forward(recompute=recompute)
+    problem.forward(recompute=np.int64(2))
+
+
 def test_outputs_must_not_share_memory() -> None:
     problem = make_problem("lstm", 2, 3, 4, 5)
     out = np.empty((2, 3, 5))

@@ -66,8 +66,9 @@ def settings(
     name: str, info: CellInfo, zoneout: Zoneout | None, reverse: bool, training: bool, recompute: int
 ) -> _core.RecurrentSettings:
     """What a call is told besides its arrays."""
+    _check_recompute(name, recompute)
     if zoneout is None:
-        return _plain_settings(info.number, len(info.states), bool(reverse), max(0, recompute))
+        return _plain_settings(info.number, len(info.states), bool(reverse), int(recompute))
     states = info.states
     if len(zoneout.rates) != len(states) or not all(0 <= rate < 1 for rate in zoneout.rates):
         raise ValueError(
@@ -81,7 +82,7 @@ def settings(
     return _core.RecurrentSettings(
         info.number,
         reverse=bool(reverse),
-        recompute=max(0, recompute),
+        recompute=int(recompute),
         zoneout_rates=zoneout.rates,
         zoneout_training=zoneout.training,
         zoneout_keys=[
@@ -89,6 +90,14 @@ def settings(
             for state in states
         ],
     )
+
+
+def _check_recompute(name: str, recompute: int) -> None:
+    fix = "pass 0 to keep the whole tape, or how many steps apart states are kept"
+    if isinstance(recompute, bool) or not isinstance(recompute, (int, np.integer)):
+        raise TypeError(f"{name}: recompute must be an int, got {recompute!r}; {fix}")
+    if recompute < 0:
+        raise ValueError(f"{name}: recompute must not be negative, got {recompute}; {fix}")
 
 
 @lru_cache(maxsize=256)
