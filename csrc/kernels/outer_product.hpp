@@ -19,6 +19,7 @@ class OuterProduct {
   // Rows and columns of C per block: 512 deep (AVX-512, floats) a packed block of A is 96 KB, one of B 1 MB
   // at most. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
+  static_assert(kRowBlock % kRows == 0);
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
   // Up to so many columns rows of A are read where they lie: to pack them costs more than they are used.
   static constexpr index_t kColumnsInPlace = 4 * kDenseWidth<T>;
@@ -138,7 +139,7 @@ class OuterProduct {
 
   // So many rows are packed panel by panel: what is written of one panel lies side by side, as what is read
   // of one row does.
-  static constexpr index_t kPackedTogether = 8;
+  static constexpr index_t kPackedTogether = 4;
 
   // b: Rows or GatheredRows.
   template <class B>
@@ -150,23 +151,36 @@ class OuterProduct {
       T* panel = packed;
       for (index_t first = 0; first < columns; first += kWidth, panel += stride(kWidth, block)) {
         const int used = vectors(columns - first);
-        for (int c = 0; c < used; ++c) {
-          const index_t column = first + c * V::kLanes, width = used * V::kLanes;
-          const index_t present = columns - column < V::kLanes ? columns - column : V::kLanes;
-          T* const to = panel + row * width + c * V::kLanes;
-          const auto place = find(b, n + column);
-          if (place.left < present) {
-            for (index_t lane = 0; lane < V::kLanes; ++lane)
-              pack_lane(b, k + row, rows, n + column + lane, lane < present, to + lane, width);
-            continue;
-          }
+        T* const to = panel + row * used * V::kLanes;
+        if (const auto place = find(b, n + first); columns - first >= kWidth && place.left >= kWidth) {
           for (index_t r = 0; r < rows; ++r) {
-            __builtin_prefetch(place.at(k + row + r + ahead));
-            load_up_to(place.at(k + row + r), present).store(to + r * width);
+            const T *const from = place.at(k + row + r), *const next = place.at(k + row + r + ahead);
+            RNNFAST_UNROLL
+            for (int c = 0; c < kDenseVectors; ++c) {
+              __builtin_prefetch(next + c * V::kLanes);
+              V::load(from + c * V::kLanes).store(to + r * kWidth + c * V::kLanes);
+            }
           }
+          continue;
         }
+        for (int c = 0; c < used; ++c)
+          pack_vector(b, k + row, rows, n + first + c * V::kLanes, columns - first - c * V::kLanes,
+                      to + c * V::kLanes, used * V::kLanes);
       }
     }
+  }
+
+  // A vector of columns of several rows, of which `left` > 0 are there.
+  template <class B>
+  static void pack_vector(const B& b, index_t k, index_t rows, index_t column, index_t left, T* to,
+                          index_t width) {
+    const index_t present = left < V::kLanes ? left : V::kLanes;
+    if (const auto place = find(b, column); place.left >= present) {
+      for (index_t r = 0; r < rows; ++r) load_up_to(place.at(k + r), present).store(to + r * width);
+      return;
+    }
+    for (index_t lane = 0; lane < V::kLanes; ++lane)
+      pack_lane(b, k, rows, column + lane, lane < present, to + lane, width);
   }
 
   // One column of several rows, or zeros.
@@ -188,7 +202,7 @@ class OuterProduct {
     RNNFAST_INLINE const T* at(index_t row) const { return rows.at(row) + column; }
   };
   static RNNFAST_INLINE Place find(const Rows<const T>& rows, index_t column) {
-    return {rows, column, V::kLanes};
+    return {rows, column, kWidth};
   }
   static RNNFAST_INLINE auto find(const GatheredRows<T>& rows, index_t column) { return rows.find(column); }
 
