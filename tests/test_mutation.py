@@ -192,21 +192,29 @@ SCAN_FAULTS = [
     ("recurrent_group_gradients.hpp", "sums += inputs * Product::stride(product.outputs);", ";"),
     ("recurrent_group_gradients.hpp", "sums + group * size + m * stride", "sums + m * stride"),
     ("recurrent_group_gradients.hpp", "first = group * kGroupRows, active", "first = 0, active"),
-    ("recurrent_group_gradients.hpp", "if (joined) give(", "if (false) give("),
+    ("recurrent_group_gradients.hpp", "product.of_both_biases()", "false"),
+    ("outer_product.hpp", "to + row * width);", "to);"),
+    ("outer_product.hpp", "from + (first - tiles.begin)", "from"),
+    ("column_sums.hpp", "columns.begin + first_vector", "first_vector"),
     ("recurrent_gradients.hpp", "Cell::kHiddenSum[gate]", "Cell::kInputSum[gate]"),
     ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden;", "gate * hidden;"),
 ]
 
 # Of where gradients are added to what stands there.
 PLACE_FAULTS = [
-    ("recurrent_gradients.hpp", "first_ && !gradients.accumulate", "first_"),
+    ("recurrent_gradients.hpp", "gradients.accumulate ? Sums::kContinued : sums_", "sums_"),
     (
         "recurrent_gradients.hpp",
-        "gradients.give(own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);",
+        "give(gradients, input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);",
+        "gradients.dbias_ih[gate * dims.hidden + unit] = input[unit];",
+    ),
+    (
+        "recurrent_gradients.hpp",
+        "give(gradients, own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);",
         "gradients.dbias_hh[gate * dims.hidden + unit] = own[unit];",
     ),
-    ("recurrent_group_gradients.hpp", "gradients.give(lanes[lane], to[", "std::swap(lanes[lane], to["),
-    ("recurrent_unit_gradients.hpp", "gradients.give(sum, target[", "std::swap(sum, target["),
+    ("recurrent_group_gradients.hpp", "give(gradients, lanes[lane], to[", "std::swap(lanes[lane], to["),
+    ("recurrent_unit_gradients.hpp", "give(gradients, sum, target[", "std::swap(sum, target["),
 ]
 
 # Of the losses.
@@ -226,7 +234,12 @@ CELL_FAULTS = list(faults())
 # No fault, in each part: what a fault goes through does not fail by itself.
 NO_FAULTS = [
     Fault(f"cpu/{part}.cpp", "", "", part, tests, at=0)
-    for part, tests in ((CELLS_PART, CELL_TESTS), (LAYERS_PART, LAYER_TESTS), (OTHER_PART, LOSS_TESTS))
+    for part, tests in (
+        (CELLS_PART, CELL_TESTS),
+        (CELLS_PART, STACK_TESTS),
+        (LAYERS_PART, LAYER_TESTS),
+        (OTHER_PART, LOSS_TESTS),
+    )
 ]
 
 
@@ -334,7 +347,7 @@ def test_every_cell_has_faults() -> None:
     assert {fault.file for fault in CELL_FAULTS} >= files
 
 
-@pytest.mark.parametrize("fault", NO_FAULTS, ids=lambda fault: fault.part)
+@pytest.mark.parametrize("fault", NO_FAULTS, ids=lambda fault: f"{fault.part}-{fault.tests}")
 def test_no_fault_is_no_failure(check: Check, fault: Fault) -> None:
     done = check(fault)
     assert done.returncode == 0, done.stdout + done.stderr

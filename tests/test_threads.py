@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 import rnnfast
-from rnnfast import nn
+from problems import same_bits
+from rnnfast import nn, ops
 
 
 def test_many_small_jobs_on_changing_threads() -> None:
@@ -26,3 +27,18 @@ def test_many_small_jobs_on_changing_threads() -> None:
                 np.testing.assert_array_equal(layer.forward(x)[0], y)
             if repeat % 10 == 0:
                 time.sleep(0.002)  # workers fall asleep
+
+
+def test_threads_share_the_columns_of_a_bias_gradient(variant: str, dtype: type) -> None:
+    """Enough rows that they do: each column is one chain of additions for any number of them."""
+    random = np.random.default_rng(0)
+    outputs = 100  # not as many vectors for each
+    x, dy = (random.standard_normal((4000, columns)).astype(dtype) for columns in (3, outputs))
+    weight = random.standard_normal((outputs, 3)).astype(dtype)
+    chain = np.zeros(outputs, dtype)
+    for row in dy:
+        chain = chain + row
+    for count in (1, 2, 3):
+        rnnfast.set_num_threads(count)
+        _, _, dbias = ops.linear_backward(x, dy, weight, True)
+        assert same_bits(dbias, chain)

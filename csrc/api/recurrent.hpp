@@ -106,10 +106,9 @@ struct RecurrentGradients {
   T* dbias_hh;          // out: [G*H]
   T* dweight_hr;        // out: [P, H]; null without projection
   UnitWeights<T> unit;  // out
-  bool accumulate;      // into what stands in all these places: their sums go on from there
-
-  // A sum that was made elsewhere, to its place.
-  RNNFAST_INLINE void give(T sum, T& place) const { place = accumulate ? place + sum : sum; }
+  bool accumulate;      // add to what stands in these places, instead of overwriting it. Sums of matrices go
+                        // on from there where they are formed in their places: not in narrow layers, which
+                        // add what groups of samples have summed
 };
 
 template <class T>

@@ -1,9 +1,20 @@
 // Operands and results of weight gradients that lie in several places side by side.
 #pragma once
 
+#include <limits>
+
 #include "kernels/product.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
+
+// Columns of an operand of a product: the rows they lie in, the first of them there, and how many follow.
+template <class T>
+struct OperandColumns {
+  Rows<const T> rows;
+  index_t column, left;
+
+  RNNFAST_INLINE const T* at(index_t row) const { return rows.at(row) + column; }
+};
 
 // Rows whose columns are those of several operands side by side: the taps of a convolution.
 template <class T>
@@ -13,19 +24,18 @@ struct GatheredRows {
     index_t columns;
   };
   const Part* parts;
-
-  // The operand that a column belongs to, its column there and how many of its columns follow.
-  struct Place {
-    const T* const* rows;
-    index_t column, left;
-    RNNFAST_INLINE const T* at(index_t row) const { return rows[row] + column; }
-  };
-  RNNFAST_INLINE Place find(index_t column) const {
-    const Part* part = parts;
-    for (; column >= part->columns; ++part) column -= part->columns;
-    return {part->rows, column, part->columns - column};
-  }
 };
+
+template <class T>
+RNNFAST_INLINE OperandColumns<T> columns_from(const GatheredRows<T>& operands, index_t column) {
+  const typename GatheredRows<T>::Part* part = operands.parts;
+  for (; column >= part->columns; ++part) column -= part->columns;
+  return {{nullptr, 0, part->rows}, column, part->columns - column};
+}
+template <class T>
+RNNFAST_INLINE OperandColumns<T> columns_from(const Rows<const T>& operand, index_t column) {
+  return {operand, column, std::numeric_limits<index_t>::max()};
+}
 
 // Where columns of a result lie: runs of columns side by side, each a matrix of its own, row by row.
 template <class T>

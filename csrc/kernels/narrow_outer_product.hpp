@@ -26,7 +26,7 @@ class NarrowOuterProduct {
     const index_t row = stride(outputs.end - outputs.begin);
     for (index_t n = outputs.begin; n < outputs.end; n += kDenseWidth<T>, sums += kDenseWidth<T>) {
       for (index_t m = inputs.begin; m < inputs.end;) {
-        const auto place = find(b, m, inputs.end);
+        const OperandColumns<T> place = columns_from<T>(b, m);
         const index_t left = inputs.end - m, present = left < place.left ? left : place.left;
         T* const own = sums + (m - inputs.begin) * row;
         for_each_tile<kRows>(0, present, [&](auto tile_rows, index_t first) {
@@ -39,19 +39,6 @@ class NarrowOuterProduct {
   }
 
  private:
-  // Where inputs from a column on lie: their rows, the column there and how many follow.
-  struct Place {
-    Rows<const T> rows;
-    index_t column, left;
-  };
-  static Place find(const Rows<const T>& rows, index_t column, index_t end) {
-    return {rows, column, end - column};
-  }
-  static Place find(const GatheredRows<T>& rows, index_t column, index_t) {
-    const auto place = rows.find(column);
-    return {{nullptr, 0, place.rows}, place.column, place.left};
-  }
-
   // Outputs from a column of a on, of which `left` are there, by inputs from a column of b on.
   struct Tile {
     const Rows<const T>& a;

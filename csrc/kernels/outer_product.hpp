@@ -137,74 +137,70 @@ class OuterProduct {
   // How many vectors of a panel at `left` columns before the end are used.
   static RNNFAST_INLINE int vectors(index_t left) { return left > V::kLanes ? kDenseVectors : 1; }
 
-  // So many rows are packed panel by panel: what is written of one panel lies side by side, as what is read
-  // of one row does.
+  // So many rows of a whole panel are packed before those of the next one: of one row at a time stores go to
+  // too many places, of eight a WaveNet stack's, whose rows lie close together, took longer.
   static constexpr index_t kPackedTogether = 4;
 
   // b: Rows or GatheredRows.
   template <class B>
   static void pack_columns(const B& b, index_t k, index_t block, index_t n, index_t columns, T* packed) {
+    struct Whole {
+      OperandColumns<T> from;
+      T* to;
+    };
+    Whole wholes[kColumnBlock / kWidth];
+    index_t count = 0;
+    for (index_t first = 0; first < columns; first += kWidth, packed += stride(kWidth, block)) {
+      const OperandColumns<T> from = columns_from<T>(b, n + first);
+      if (columns - first >= kWidth && from.left >= kWidth) {
+        wholes[count++] = {from, packed};
+        continue;
+      }
+      const int used = vectors(columns - first);
+      for (int c = 0; c < used; ++c) {
+        const index_t column = first + c * V::kLanes;
+        pack_vector(b, k, block, n + column, columns - column, packed + c * V::kLanes, used * V::kLanes);
+      }
+    }
     for (index_t row = 0; row < block; row += kPackedTogether) {
-      const index_t rows = block - row < kPackedTogether ? block - row : kPackedTogether;
-      // The next rows are fetched meanwhile; behind the last ones these again.
-      const index_t ahead = row + 2 * kPackedTogether <= block ? kPackedTogether : 0;
-      T* panel = packed;
-      for (index_t first = 0; first < columns; first += kWidth, panel += stride(kWidth, block)) {
-        const int used = vectors(columns - first);
-        T* const to = panel + row * used * V::kLanes;
-        if (const auto place = find(b, n + first); columns - first >= kWidth && place.left >= kWidth) {
-          for (index_t r = 0; r < rows; ++r) {
-            const T *const from = place.at(k + row + r), *const next = place.at(k + row + r + ahead);
-            RNNFAST_UNROLL
-            for (int c = 0; c < kDenseVectors; ++c) {
-              __builtin_prefetch(next + c * V::kLanes);
-              V::load(from + c * V::kLanes).store(to + r * kWidth + c * V::kLanes);
-            }
+      const index_t end = block - row < kPackedTogether ? block : row + kPackedTogether;
+      for (index_t w = 0; w < count; ++w) {
+        const Whole& whole = wholes[w];
+        for (index_t r = row; r < end; ++r) {
+          const T *const from = whole.from.at(k + r), *const next = whole.from.at(k + fetched(r, block));
+          RNNFAST_UNROLL
+          for (int c = 0; c < kDenseVectors; ++c) {
+            __builtin_prefetch(next + c * V::kLanes);
+            V::load(from + c * V::kLanes).store(whole.to + r * kWidth + c * V::kLanes);
           }
-          continue;
         }
-        for (int c = 0; c < used; ++c)
-          pack_vector(b, k + row, rows, n + first + c * V::kLanes, columns - first - c * V::kLanes,
-                      to + c * V::kLanes, used * V::kLanes);
       }
     }
   }
 
-  // A vector of columns of several rows, of which `left` > 0 are there.
+  // The row that is fetched while `row` is packed.
+  static RNNFAST_INLINE index_t fetched(index_t row, index_t block) {
+    return row + kPackedTogether < block ? row + kPackedTogether : row;
+  }
+
+  // A vector of columns, of which `left` > 0 are there, in one operand or several.
   template <class B>
-  static void pack_vector(const B& b, index_t k, index_t rows, index_t column, index_t left, T* to,
+  static void pack_vector(const B& b, index_t k, index_t block, index_t column, index_t left, T* to,
                           index_t width) {
     const index_t present = left < V::kLanes ? left : V::kLanes;
-    if (const auto place = find(b, column); place.left >= present) {
-      for (index_t r = 0; r < rows; ++r) load_up_to(place.at(k + r), present).store(to + r * width);
+    if (const OperandColumns<T> from = columns_from<T>(b, column); from.left >= present) {
+      for (index_t row = 0; row < block; ++row) {
+        __builtin_prefetch(from.at(k + fetched(row, block)));
+        load_up_to(from.at(k + row), present).store(to + row * width);
+      }
       return;
     }
-    for (index_t lane = 0; lane < V::kLanes; ++lane)
-      pack_lane(b, k, rows, column + lane, lane < present, to + lane, width);
-  }
-
-  // One column of several rows, or zeros.
-  template <class B>
-  static void pack_lane(const B& b, index_t k, index_t rows, index_t column, bool present, T* to,
-                        index_t width) {
-    if (!present) {
-      for (index_t r = 0; r < rows; ++r) to[r * width] = T(0);
-      return;
+    for (index_t lane = 0; lane < V::kLanes; ++lane) {
+      const OperandColumns<T> from = columns_from<T>(b, column + (lane < present ? lane : 0));
+      for (index_t row = 0; row < block; ++row)
+        to[row * width + lane] = lane < present ? *from.at(k + row) : T(0);
     }
-    const auto place = find(b, column);
-    for (index_t r = 0; r < rows; ++r) to[r * width] = *place.at(k + r);
   }
-
-  // Where a column lies in every row, and how many follow it there.
-  struct Place {
-    const Rows<const T>& rows;
-    index_t column, left;
-    RNNFAST_INLINE const T* at(index_t row) const { return rows.at(row) + column; }
-  };
-  static RNNFAST_INLINE Place find(const Rows<const T>& rows, index_t column) {
-    return {rows, column, kWidth};
-  }
-  static RNNFAST_INLINE auto find(const GatheredRows<T>& rows, index_t column) { return rows.find(column); }
 
   static void pack_rows(const Rows<const T>& a, index_t k, index_t block, const Tiles& tiles, T* packed) {
     const bool whole = tiles.end - tiles.begin == kRowBlock;
@@ -220,7 +216,8 @@ class OuterProduct {
       }
       to = packed;
       tiles.each([&](index_t rows, index_t first) {
-        std::memcpy(to + row * rows, from + first - tiles.begin, static_cast<std::size_t>(rows) * sizeof(T));
+        std::memcpy(to + row * rows, from + (first - tiles.begin),
+                    static_cast<std::size_t>(rows) * sizeof(T));
         to += stride(rows, block);
       });
     }

@@ -52,31 +52,31 @@ class RecurrentBackwardPass {
     const bool grouped = Groups::suit(dims);
     index_t most_rows = Stretch::most_rows(dims);
     if (grouped && most_rows < Groups::fewest_rows(dims)) most_rows = Groups::fewest_rows(dims);
-    bool first = true;
+    Sums sums = kFresh;
     const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
       const index_t behind =
           steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
       T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
       if (grouped) {
-        const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, first);
+        const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, sums);
         scan_all(arguments, schedule, buffers, kept, steps, &groups);
       } else {
         scan_all(arguments, schedule, buffers, kept, steps, nullptr);
-        Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, first).run();
+        Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, sums).run();
       }
-      first = false;
+      sums = Sums::kContinued;
     };
     for (index_t segment = dims.segments() - 1; segment >= 0; --segment) {
       const index_t begin = segment * dims.segment, left = dims.steps - begin;
       const parallel::Range kept{begin, begin + (left < dims.segment ? left : dims.segment)};
       if (dims.segment < dims.steps) recompute(arguments, schedule, buffers, kept);
-      for (index_t end = kept.end, from; end > kept.begin; end = from) {
-        from = end - 1;
-        while (from > kept.begin && schedule.rows(from - 1, end) <= most_rows) --from;
-        stretch(kept, {from, end});
+      for (index_t end = kept.end, first; end > kept.begin; end = first) {
+        first = end - 1;
+        while (first > kept.begin && schedule.rows(first - 1, end) <= most_rows) --first;
+        stretch(kept, {first, end});
       }
     }
-    if (first) stretch({0, 0}, {0, 0});  // no steps: all sums are empty ones
+    if (sums == kFresh) stretch({0, 0}, {0, 0});  // no steps: all sums are empty ones
     end(arguments, buffers);
   }
 

@@ -43,7 +43,7 @@ class StretchGradients {
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
-                   const Buffers& buffers, const T* zeros, T* tape, parallel::Range steps, bool first)
+                   const Buffers& buffers, const T* zeros, T* tape, parallel::Range steps, Sums sums)
       : arguments_(arguments),
         tape_(tape),
         call_(arguments.call),
@@ -52,7 +52,7 @@ class StretchGradients {
         zeros_(zeros),
         row_(dims_),
         rows_(schedule.rows(steps.begin, steps.end)),
-        first_(first) {
+        sums_(sums) {
     fill_tables(schedule, steps);
   }
 
@@ -61,7 +61,7 @@ class StretchGradients {
     // Few inputs are a narrow product of their own.
     const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
-    const Sums sums = first_ && !gradients.accumulate ? kFresh : Sums::kContinued;
+    const Sums in_place = gradients.accumulate ? Sums::kContinued : sums_;
     // By number; the last one, 1, is for biases, which are not products here.
     const Rows<const T> factors[kFactors - 1] = {{nullptr, 0, buffers_.x},
                                                  {nullptr, 0, buffers_.operand},
@@ -71,7 +71,7 @@ class StretchGradients {
       const auto rows = [&](int f) { return factors[static_cast<int>(product.factor[f])]; };
       const auto run = [&](const auto& b) {
         weight_gradient<T>(call_.threads, product.outputs, product.inputs(), rows_, tape_rows(product.column),
-                           b, product.run, buffers_.products, sums);
+                           b, product.run, buffers_.products, in_place);
       };
       if (product.factors == 1) {
         run(rows(0));
@@ -83,7 +83,7 @@ class StretchGradients {
     }
     if (!Products::has_biases(dims_, gradients)) return;
     column_sums<T>(call_.threads, Cell::kSums * dims_.hidden, rows_, tape_rows(row_.dsums), buffers_.biases,
-                   first_ ? kFresh : Sums::kContinued);
+                   sums_);
   }
 
   // Behind the last stretch: of gates whose products join in one sum both biases have its gradient.
@@ -94,8 +94,8 @@ class StretchGradients {
       const T* const input = buffers.biases + Cell::kInputSum[gate] * dims.hidden;
       const T* const own = buffers.biases + Cell::kHiddenSum[gate] * dims.hidden;
       for (index_t unit = 0; unit < dims.hidden; ++unit) {
-        gradients.give(input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);
-        gradients.give(own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);
+        give(gradients, input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);
+        give(gradients, own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);
       }
     }
   }
@@ -131,7 +131,7 @@ class StretchGradients {
   const T* const zeros_;
   const TapeRow<Cell, T> row_;
   const index_t rows_;
-  const bool first_;
+  const Sums sums_;
 };
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -45,7 +45,7 @@ class GroupGradients {
 
   // tape: of the last one of `steps`, whose rows are the first.
   GroupGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule, const T* zeros,
-                 const T* tape, parallel::Range steps, T* sums, bool first)
+                 const T* tape, parallel::Range steps, T* sums, Sums start)
       : arguments_(arguments),
         dims_(arguments.call.dims),
         schedule_(schedule),
@@ -53,7 +53,7 @@ class GroupGradients {
         tape_(tape),
         steps_(steps),
         sums_(sums),
-        first_(first),
+        start_(start),
         size_(group_size(dims_)),
         row_(dims_),
         products_(products(dims_, arguments.gradients)) {}
@@ -68,7 +68,7 @@ class GroupGradients {
     const index_t groups = ceil_div(dims.batch, kGroupRows), size = group_size(dims);
     for (const GradientProduct<T>& product : products(dims, gradients)) {
       const index_t inputs = product.inputs(), stride = Product::stride(product.outputs);
-      const auto give = [&](index_t m, T* to, index_t apart) {
+      const auto deliver = [&](index_t m, T* to, index_t apart) {
         for (index_t n = 0; n < product.outputs; n += V::kLanes) {
           V total = V::zero();
           for (index_t group = 0; group < groups; ++group)
@@ -76,7 +76,7 @@ class GroupGradients {
           T lanes[V::kLanes];
           total.store(lanes);
           for (index_t lane = 0; lane < V::kLanes && n + lane < product.outputs; ++lane)
-            gradients.give(lanes[lane], to[(n + lane) * apart]);
+            give(gradients, lanes[lane], to[(n + lane) * apart]);
         }
       };
       const int parts =
@@ -86,12 +86,10 @@ class GroupGradients {
         const parallel::Range own = parallel::share(inputs, parts, part, 1);
         for (index_t m = own.begin; m < own.end; ++m) {
           const auto place = ColumnRun<T>::find(product.run, m);
-          give(m, place.data, place.stride);
+          deliver(m, place.data, place.stride);
         }
       });
-      // Both biases of joined gates add to the same sums, the last ones of their product.
-      const bool joined = product.factors == 3;
-      if (joined) give(inputs - 1, gradients.dbias_hh, 1);
+      if (product.of_both_biases()) deliver(inputs - 1, gradients.dbias_hh, 1);
       sums += inputs * stride;
     }
   }
@@ -126,7 +124,7 @@ class GroupGradients {
   };
 
   void run_group(index_t group) const {
-    if (first_) {
+    if (start_ == kFresh) {
       for (index_t i = 0; i < size_; ++i) sums_[group * size_ + i] = T(0);
     }
     Block block;
@@ -181,7 +179,7 @@ class GroupGradients {
   const T *const zeros_, *const tape_;
   const parallel::Range steps_;
   T* const sums_;
-  const bool first_;
+  const Sums start_;
   const index_t size_;
   const TapeRow<Cell, T> row_;
   const Products products_;

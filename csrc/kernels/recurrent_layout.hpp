@@ -216,6 +216,12 @@ struct BackwardWeights {
   }
 };
 
+// A sum that is complete, to its place in the gradients.
+template <class T>
+RNNFAST_INLINE void give(const api::RecurrentGradients<T>& gradients, T sum, T& place) {
+  place = gradients.accumulate ? place + sum : sum;
+}
+
 // Rows of a power-of-two size would all fall into the same cache sets: one more cache line spreads them.
 template <class T>
 constexpr index_t kRowPadding = 64 / static_cast<index_t>(sizeof(T));

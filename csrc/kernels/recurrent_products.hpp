@@ -24,6 +24,8 @@ struct GradientProduct {
     run[factors++] = {gradient, width};
     return *this;
   }
+  // x, h' and 1: the sums with 1, the last ones, are those of dbias_hh as well.
+  bool of_both_biases() const { return factors == 3; }
   index_t inputs() const {
     index_t sum = 0;
     for (int f = 0; f < factors; ++f) sum += run[f].columns;

@@ -45,7 +45,7 @@ class UnitGradients {
           T sum = T(0);
           for (index_t group = 0; group < ceil_div(dims.batch, kGroupRows); ++group)
             sum += sums[(group * runs(dims) + run + k) * padded<T>(dims.hidden) + unit];
-          gradients.give(sum, target[k * dims.hidden + unit]);
+          give(gradients, sum, target[k * dims.hidden + unit]);
         }
       }
     };

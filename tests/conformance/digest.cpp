@@ -27,6 +27,7 @@ struct Case {
   api::RecurrentDims dims;
   bool reverse, ragged, resets, zoneout;
   const char* name;
+  bool accumulate = false;
 };
 
 template <class T>
@@ -102,10 +103,12 @@ void recurrent(const api::CellFacts& cell, const api::RecurrentKernels<T>& kerne
   if (cell.states > 1) print(name + "c", final_c, N * H);
 
   auto dx = zeros<T>(N * T_ * I), dh0 = zeros<T>(N * O), dc0 = zeros<T>(N * H), dreset = zeros<T>(N * O),
-       dweight_ih = zeros<T>(rows * I), dweight_hh = zeros<T>(rows * O), dbias_ih = zeros<T>(rows),
-       dbias_hh = zeros<T>(rows), dweight_hr = zeros<T>(P * H),
        scratch = zeros<T>(kernels.backward_workspace(dims, kThreads));
-  std::vector<std::vector<T>> dunit(7, zeros<T>(rows + H));
+  const double start = chosen.accumulate ? 3 : 0;  // what gradients are added to
+  auto dweight_ih = values<T>(rows * I, 15, start), dweight_hh = values<T>(rows * O, 16, start),
+       dbias_ih = values<T>(rows, 17, start), dbias_hh = values<T>(rows, 18, start),
+       dweight_hr = values<T>(P * H, 19, start);
+  std::vector<std::vector<T>> dunit(7, values<T>(rows + H, 20, start));
   api::RecurrentBackward<T> backward{};
   backward.call = call;
   backward.y = {y.data(), T_ * O, O};
@@ -128,7 +131,8 @@ void recurrent(const api::CellFacts& cell, const api::RecurrentKernels<T>& kerne
   backward.gradients = {
       dweight_ih.data(), dweight_hh.data(),
       dbias_ih.data(),   dbias_hh.data(),
-      dweight_hr.data(), {place(0), place(1), place(2), place(3), place(4), place(5), place(6)}};
+      dweight_hr.data(), {place(0), place(1), place(2), place(3), place(4), place(5), place(6)},
+      chosen.accumulate};
   backward.workspace = scratch.data();
   kernels.backward(backward);
   print(name + "dx", dx, N * T_ * I);
@@ -156,6 +160,12 @@ void recurrent_cases(const api::CellFacts& cell, const api::RecurrentKernels<T>&
                                            api::RecurrentDims{3, 5, 100, 33, 0, kNone, false, 5}}) {
       recurrent<T>(cell, kernels, {dims, reverse, false, false, false, "plain"});
     }
+    for (const index_t batch : {5, 19}) {  // products over all rows, and by groups of samples
+      recurrent<T>(cell, kernels,
+                   {{batch, 5, 3, 21, 0, kNone, true, 2}, reverse, true, true, false, "added", true});
+    }
+    recurrent<T>(cell, kernels,
+                 {{3, 5, 40, 33, 0, kNone, false, 5}, reverse, false, false, false, "added", true});
     recurrent<T>(cell, kernels,
                  {{7, 9, 100, 37, 0, kNone, false, 9}, reverse, true, false, false, "thinning out"});
     const api::RecurrentDims options{19, 5, 3, 21, 0, kNone, true, 2};
@@ -169,6 +179,9 @@ void recurrent_cases(const api::CellFacts& cell, const api::RecurrentKernels<T>&
     if (cell.output_state)
       recurrent<T>(cell, kernels,
                    {{9, 5, 3, 21, 18, kSplit, true, 5}, reverse, true, true, true, "projected"});
+    if (cell.output_state)
+      recurrent<T>(cell, kernels,
+                   {{9, 5, 3, 21, 18, kSplit, true, 5}, reverse, true, true, true, "projected added", true});
   }
 }
 
