@@ -195,7 +195,6 @@ SCAN_FAULTS = [
     ("recurrent_group_gradients.hpp", "product.of_both_biases()", "false"),
     ("outer_product.hpp", "to + row * width);", "to);"),
     ("outer_product.hpp", "from + (first - tiles.begin)", "from"),
-    ("column_sums.hpp", "columns.begin + first_vector", "first_vector"),
     ("recurrent_gradients.hpp", "Cell::kHiddenSum[gate]", "Cell::kInputSum[gate]"),
     ("recurrent_products.hpp", "Cell::kHiddenSum[gate] * hidden;", "gate * hidden;"),
 ]
