@@ -8,6 +8,10 @@
 namespace rnnfast::python {
 namespace {
 
+// Up to so many rows a call at inference is taken as a block: what that saves, tens of µs, is then a part of
+// the time worth having. Arrays of larger calls begin at cache lines.
+constexpr index_t kMostBlockRows = 1024;
+
 struct Step {
   const api::Variant* variant;
   std::vector<Guard> guards;
@@ -36,6 +40,7 @@ struct StepOf final : Step {
     if (!is_rows<T>(x, block ? 3 : 2, first.inputs)) return nullptr;
     const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
     const index_t steps = block ? fields(x)->dimensions[1] : 1;
+    if (block && batch * steps > kMostBlockRows) return nullptr;
     const bool fresh = state == Py_None && !in_place;
     if (fresh ? trainable_state
               : states > 1 && !(PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == states))
@@ -179,6 +184,7 @@ py::object recurrent_stepper(const Layers& layers, const std::vector<double>& zo
 
 void bind_recurrent_step(py::module_& module) {
   using py::arg;
+  module.attr("most_block_rows") = kMostBlockRows;
   module.def("recurrent_stepper", &recurrent_stepper, py::kw_only(), arg("layers"), arg("zoneout_rates"),
              arg("trainable_state"), arg("guards"));
 }

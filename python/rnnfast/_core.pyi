@@ -117,6 +117,9 @@ def stack_backward(
     targets: Sequence[Sequence[_Array]],
     weight_masks: Sequence[_Array | None],
 ) -> tuple[_Array | None, list[_Array], list[_Array]]: ...
+
+most_block_rows: int
+
 def recurrent_stepper(
     *,
     layers: Sequence[PackedWeights],

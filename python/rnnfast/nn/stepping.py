@@ -13,15 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
+from .. import _core, ops
 from .arguments import check_array
 from .parameter import Array
 from .stack import Stack
 from .states import State
-
-# Rows of x up to which a call at inference is taken as a block: what that saves, tens of µs, is then a part
-# of the time worth having. Arrays of larger calls begin at cache lines.
-_BLOCK = 1024
 
 
 class Stepper:
@@ -46,12 +42,12 @@ class Stepper:
             state: as in `Recurrent.forward`.
         """
         options = self.stack.options
-        if not _is_block(x) or x.dtype != options.dtype or not options.batch_first or options.bidirectional:
+        if not options.batch_first:
             return None
-        if state is None and options.trainable_state:
+        if state is None and options.trainable_state and _is_block(x):
             state = self.stack.initial_state(len(x))
         result = self.run(x, state, block=True)
-        if result is None:
+        if result is None and _is_block(x) and x.dtype == options.dtype and not options.bidirectional:
             result = self._made()(x, state, block=True, unchanged=True)
         return result  # type: ignore[no-any-return]
 
@@ -63,7 +59,7 @@ class Stepper:
             x: shape (N, B, I).
             state: of a layer of one direction.
         """
-        if not _is_block(x) or not self.stack.options.batch_first:
+        if not self.stack.options.batch_first:
             return None
         y: Array | None = self.run(x, state, block=True, in_place=True)
         return y
@@ -128,7 +124,7 @@ class Stepper:
 
 def _is_block(x: Any) -> bool:
     """Whether it is an array of no more rows than a block may have."""
-    return type(x) is np.ndarray and x.ndim == 3 and x.shape[0] * x.shape[1] <= _BLOCK
+    return type(x) is np.ndarray and x.ndim == 3 and x.shape[0] * x.shape[1] <= _core.most_block_rows
 
 
 def _no_reset(resets: Any, x_t: Any) -> bool:
