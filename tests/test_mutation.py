@@ -201,7 +201,17 @@ SCAN_FAULTS = [
 
 # Of where gradients are added to what stands there.
 PLACE_FAULTS = [
-    ("recurrent_gradients.hpp", "gradients.accumulate ? Sums::kContinued : sums_", "sums_"),
+    ("outer_product.hpp", "load_up_to(target, present[c]) + sum[r][c]", "sum[r][c]"),
+    (
+        "outer_product.hpp",
+        "place.target[row * place.stride] += lanes",
+        "place.target[row * place.stride] = lanes",
+    ),
+    ("outer_product.hpp", "last && k + block == depth", "last"),
+    ("weight_gradient.hpp", "place.target[at] += sum;", "place.target[at] = sum;"),
+    ("recurrent_gradients.hpp", "last_(steps.begin == 0)", "last_(true)"),
+    ("recurrent_gradients.hpp", "return dims.segment < dims.steps || ", "return "),
+    ("recurrent_gradients.hpp", "dims.batch * dims.steps > DenseProduct<T>::kDepthBlock", "false"),
     (
         "recurrent_gradients.hpp",
         "give(gradients, input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);",

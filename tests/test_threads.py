@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -42,3 +43,24 @@ def test_threads_share_the_columns_of_a_bias_gradient(variant: str, dtype: type)
         rnnfast.set_num_threads(count)
         _, _, dbias = ops.linear_backward(x, dy, weight, True)
         assert same_bits(dbias, chain)
+
+
+def test_threads_of_the_caller_lose_no_gradient() -> None:
+    """Two at once, backward through one layer: every addition of the same gradient is there."""
+    rnnfast.set_num_threads(1)
+    layer = nn.GRU(40, 160, seed=0)
+    x = np.random.default_rng(0).standard_normal((8, 4, 40)).astype(np.float32)
+
+    def backward(count: int) -> None:
+        for _ in range(count):
+            y, _, tape = layer.forward(x)
+            layer.backward(tape, np.ones_like(y))
+
+    backward(40)
+    expected = [parameter.grad.copy() for parameter in layer.parameters()]
+    layer.zero_grad()
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(backward, 20) for _ in range(2)]:
+            done.result()
+    for parameter, gradient in zip(layer.parameters(), expected, strict=True):
+        assert same_bits(parameter.grad, gradient)

@@ -106,9 +106,7 @@ struct RecurrentGradients {
   T* dbias_hh;          // out: [G*H]
   T* dweight_hr;        // out: [P, H]; null without projection
   UnitWeights<T> unit;  // out
-  bool accumulate;      // add to what stands in these places, instead of overwriting it. Sums of matrices go
-                        // on from there where they are formed in their places: not in narrow layers, which
-                        // add what groups of samples have summed
+  bool accumulate;      // add the gradients to what stands in these places, instead of overwriting it
 };
 
 template <class T>

@@ -42,15 +42,18 @@ template <class T>
 struct ColumnRun {
   T* data;
   index_t columns;
+  T* target = nullptr;  // a matrix of the same shape that complete sums are added to; null: they stay in data
 
   // From column `column` of all runs on: where it lies, how far its next row, how many of its run follow.
   struct Place {
     T* data;
     index_t stride, left;
+    T* target;
   };
   static RNNFAST_INLINE Place find(const ColumnRun* run, index_t column) {
     for (; column >= run->columns; ++run) column -= run->columns;
-    return {run->data + column, run->columns, run->columns - column};
+    T* const target = run->target == nullptr ? nullptr : run->target + column;
+    return {run->data + column, run->columns, run->columns - column, target};
   }
 };
 

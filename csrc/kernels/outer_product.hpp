@@ -40,7 +40,7 @@ class OuterProduct {
   // b: Rows or GatheredRows.
   template <class B>
   static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
-                  const B& b, const Run* runs, T* workspace, Sums sums) {
+                  const B& b, const Run* runs, T* workspace, Sums sums, bool last) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
@@ -61,14 +61,14 @@ class OuterProduct {
           const bool across = tiles.end < m_range.end;
           const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
           Prefetch prefetch(a, next_k, depth, next_m, m_range.end, ceil_div(columns, kWidth) * tiles.count());
-          const bool fresh = sums == kFresh && k == 0;
+          const bool fresh = sums == kFresh && k == 0, complete = last && k + block == depth;
           for (index_t column = 0; column < columns; column += kWidth) {
             const T* const panel = buffers.b + column / kWidth * stride(kWidth, block);
             const index_t left = columns - column;
             const T* packed = buffers.a;
             tiles.each([&](index_t rows, index_t first) {
               prefetch.some();
-              Tile tile{packed, rows, panel, block, fresh, runs, first, n + column, left};
+              Tile tile{packed, rows, panel, block, fresh, complete, runs, first, n + column, left};
               if (in_place != nullptr) {
                 tile.a = in_place + first;
                 tile.a_step = step;
@@ -230,7 +230,7 @@ class OuterProduct {
     index_t a_step;
     const T* b;
     index_t depth;
-    bool fresh;
+    bool fresh, complete;
     const Run* runs;
     index_t first, column, left;
   };
@@ -257,6 +257,7 @@ class OuterProduct {
     for (int c = 0; c < kVectors; ++c) {
       place[c] = Run::find(runs, column + c * V::kLanes);
       place[c].data += first * place[c].stride;
+      if (place[c].target != nullptr) place[c].target += first * place[c].stride;
       present[c] = left - c * V::kLanes < V::kLanes ? left - c * V::kLanes : V::kLanes;
     }
     const auto in_one_run = [&](int c) { return place[c].left >= present[c]; };
@@ -269,28 +270,35 @@ class OuterProduct {
                                     : load_lanes(runs, first + r, column + c * V::kLanes, present[c]);
       }
     }
-    if (kVectors == kDenseVectors && !own.fresh && left > kWidth)
-      fetch_sums(Run::find(runs, column + kWidth), first, kTileRows);
+    if (kVectors == kDenseVectors && left > kWidth) {
+      const auto next = Run::find(runs, column + kWidth);
+      if (!own.fresh) fetch_sums(next.data, next, first, kTileRows);
+      if (own.complete && next.target != nullptr) fetch_sums(next.target, next, first, kTileRows);
+    }
     accumulate_outer<kTileRows, kVectors>(sum, own.a, own.a_step, own.b, own.depth);
     RNNFAST_UNROLL
     for (int r = 0; r < kTileRows; ++r) {
       RNNFAST_UNROLL
       for (int c = 0; c < kVectors; ++c) {
-        if (in_one_run(c)) {
-          store_up_to(sum[r][c], place[c].data + r * place[c].stride, present[c]);
+        if (!in_one_run(c)) {
+          store_lanes(sum[r][c], runs, first + r, column + c * V::kLanes, present[c], own.complete);
+        } else if (own.complete && place[c].target != nullptr) {
+          T* const target = place[c].target + r * place[c].stride;
+          store_up_to(load_up_to(target, present[c]) + sum[r][c], target, present[c]);
         } else {
-          store_lanes(sum[r][c], runs, first + r, column + c * V::kLanes, present[c]);
+          store_up_to(sum[r][c], place[c].data + r * place[c].stride, present[c]);
         }
       }
     }
   }
 
-  // Sums of the next panel that the same rows go on from. The last value of a line's worth: they begin
-  // anywhere within a line.
-  static RNNFAST_INLINE void fetch_sums(const typename Run::Place& next, index_t first, index_t rows) {
+  // Sums of the next panel that the same rows go on from, or are added to. The last value of a line's worth:
+  // they begin anywhere within a line.
+  static RNNFAST_INLINE void fetch_sums(const T* data, const typename Run::Place& next, index_t first,
+                                        index_t rows) {
     const index_t end = next.left < kWidth ? next.left : kWidth;
     for (index_t row = first; row < first + rows; ++row) {
-      const T* const sums = next.data + row * next.stride - 1;
+      const T* const sums = data + row * next.stride - 1;
       for (index_t line = kSpread; line < end; line += kSpread) __builtin_prefetch(sums + line, 1, 2);
       __builtin_prefetch(sums + end, 1, 2);
     }
@@ -305,12 +313,16 @@ class OuterProduct {
     }
     return V::load(lanes);
   }
-  static void store_lanes(V v, const Run* runs, index_t row, index_t column, index_t present) {
+  static void store_lanes(V v, const Run* runs, index_t row, index_t column, index_t present, bool complete) {
     T lanes[V::kLanes];
     v.store(lanes);
     for (index_t lane = 0; lane < present; ++lane) {
       const auto place = Run::find(runs, column + lane);
-      place.data[row * place.stride] = lanes[lane];
+      if (complete && place.target != nullptr) {
+        place.target[row * place.stride] += lanes[lane];
+      } else {
+        place.data[row * place.stride] = lanes[lane];
+      }
     }
   }
 };

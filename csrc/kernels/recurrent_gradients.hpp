@@ -19,6 +19,7 @@ class StretchGradients {
     const T **x, **operand;  // tables of rows
     T** dx;
     T* biases;    // sums of the columns of all rows
+    T* matrices;  // sums of products between two portions of rows, where complete ones are added elsewhere
     T* products;  // packing space of every thread
   };
   static Buffers lay_out(const api::RecurrentDims& dims, int threads, Arena<T>& arena) {
@@ -30,6 +31,7 @@ class StretchGradients {
     buffers.operand = arena.template take_as<const T*>(rows);
     buffers.dx = arena.template take_as<T*>(rows);
     buffers.biases = arena.take(Cell::kSums * dims.hidden);
+    buffers.matrices = arena.take(in_portions(dims) ? matrices(dims, nullptr) : 0);
     buffers.products = arena.take(threads * weight_gradient_workspace<T>());
     return buffers;
   }
@@ -52,7 +54,8 @@ class StretchGradients {
         zeros_(zeros),
         row_(dims_),
         rows_(schedule.rows(steps.begin, steps.end)),
-        sums_(sums) {
+        sums_(sums),
+        last_(steps.begin == 0) {
     fill_tables(schedule, steps);
   }
 
@@ -61,17 +64,23 @@ class StretchGradients {
     // Few inputs are a narrow product of their own.
     const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
-    const Sums in_place = gradients.accumulate ? Sums::kContinued : sums_;
+    api::RecurrentGradients<T> under_way = gradients;
+    if (gradients.accumulate && in_portions(dims_)) matrices(dims_, buffers_.matrices, &under_way);
+    const Products products(dims_, under_way, joint, false), targets(dims_, gradients, joint, false);
+    const GradientProduct<T>* target = targets.begin();
     // By number; the last one, 1, is for biases, which are not products here.
     const Rows<const T> factors[kFactors - 1] = {{nullptr, 0, buffers_.x},
                                                  {nullptr, 0, buffers_.operand},
                                                  {tape_ + row_.gated, row_.stride},
                                                  {tape_ + row_.unprojected, row_.stride}};
-    for (const GradientProduct<T>& product : Products(dims_, gradients, joint, false)) {
+    for (GradientProduct<T> product : products) {
+      for (int f = 0; gradients.accumulate && f < product.factors; ++f)
+        product.run[f].target = target->run[f].data;
+      ++target;
       const auto rows = [&](int f) { return factors[static_cast<int>(product.factor[f])]; };
       const auto run = [&](const auto& b) {
         weight_gradient<T>(call_.threads, product.outputs, product.inputs(), rows_, tape_rows(product.column),
-                           b, product.run, buffers_.products, in_place);
+                           b, product.run, buffers_.products, sums_, last_);
       };
       if (product.factors == 1) {
         run(rows(0));
@@ -101,6 +110,25 @@ class StretchGradients {
   }
 
  private:
+  // Whether the products' sums are put down before they are complete: between stretches or blocks of depth.
+  static bool in_portions(const api::RecurrentDims& dims) {
+    return dims.segment < dims.steps || dims.batch * dims.steps > DenseProduct<T>::kDepthBlock;
+  }
+  // Places for the gradients of all matrices from `memory` on. -> how many values they take
+  static index_t matrices(const api::RecurrentDims& dims, T* memory,
+                          api::RecurrentGradients<T>* places = nullptr) {
+    Arena<T> arena(memory);
+    const index_t rows = Cell::kGates * dims.hidden;
+    T *const ih = arena.take(rows * dims.inputs), *const hh = arena.take(rows * dims.outputs()),
+             *const hr = arena.take(dims.projection * dims.hidden);
+    if (places != nullptr) {
+      places->dweight_ih = ih;
+      places->dweight_hh = hh;
+      places->dweight_hr = hr;
+    }
+    return arena.used();
+  }
+
   void fill_tables(const Schedule<T>& schedule, parallel::Range steps) const {
     index_t row = 0;
     for (index_t step = steps.end - 1; step >= steps.begin; --step) {
@@ -132,6 +160,7 @@ class StretchGradients {
   const TapeRow<Cell, T> row_;
   const index_t rows_;
   const Sums sums_;
+  const bool last_;  // of the stretches
 };
 
 }  // namespace rnnfast::RNNFAST_ISA

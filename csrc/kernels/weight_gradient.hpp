@@ -1,5 +1,5 @@
 // dW[m, n] = sum over rows k of a_k[m] b_k[n], of [outputs, inputs]: row-major, or in runs of columns that
-// are matrices of their own. Threads share the elements, never a sum.
+// are matrices of their own, to which complete sums may be added. Threads share the elements, never a sum.
 #pragma once
 
 #include "kernels/narrow_outer_product.hpp"
@@ -26,34 +26,41 @@ RNNFAST_INLINE index_t weight_gradient_workspace() {
 template <class T, class B>
 void narrow_weight_gradient(parallel::Range outputs, parallel::Range inputs, index_t depth,
                             const Rows<const T>& a, const B& b, const ColumnRun<T>* runs, T* memory,
-                            Sums sums) {
+                            Sums sums, bool last) {
   using Product = NarrowOuterProduct<T>;
   const index_t width = inputs.end - inputs.begin;
   if (width == 0) return;
   const index_t fitting = kNarrowSums<T> / width / Vec<T>::kLanes * Vec<T>::kLanes;
   for (index_t first = outputs.begin; first < outputs.end; first += fitting) {
     const index_t count = outputs.end - first < fitting ? outputs.end - first : fitting;
-    const auto for_each_sum = [&](auto&& body) {  // body(sum, its place)
+    const auto for_each_sum = [&](auto&& body) {  // body(sum, the place of its column, how far it is there)
       for (index_t m = 0; m < width; ++m) {
         const auto place = ColumnRun<T>::find(runs, inputs.begin + m);
         T* const own = memory + m * Product::stride(count);
-        for (index_t n = 0; n < count; ++n) body(own[n], place.data[(first + n) * place.stride]);
+        for (index_t n = 0; n < count; ++n) body(own[n], place, (first + n) * place.stride);
       }
     };
     for (index_t i = 0; i < width * Product::stride(count); ++i) memory[i] = T(0);
-    if (sums != kFresh) for_each_sum([](T& sum, T place) { sum = place; });
+    if (sums != kFresh) for_each_sum([](T& sum, const auto& place, index_t at) { sum = place.data[at]; });
     for (index_t k = 0; k < depth; k += kRowBlock) {
       const parallel::Range rows{k, depth - k < kRowBlock ? depth : k + kRowBlock};
       Product::add({first, first + count}, inputs, rows, a, b, memory);
     }
-    for_each_sum([](T sum, T& place) { place = sum; });
+    for_each_sum([last](T sum, const auto& place, index_t at) {
+      if (last && place.target != nullptr) {
+        place.target[at] += sum;
+      } else {
+        place.data[at] = sum;
+      }
+    });
   }
 }
 
-// b: Rows or GatheredRows.
+// b: Rows or GatheredRows. Of rows in several portions `sums` tells the first one from the others, and `last`
+// the one that completes the sums.
 template <class T, class B>
 void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth, const Rows<const T>& a,
-                     const B& b, const ColumnRun<T>* runs, T* workspace, Sums sums) {
+                     const B& b, const ColumnRun<T>* runs, T* workspace, Sums sums, bool last = true) {
   const bool narrow = is_narrow<T>(outputs, inputs);
   // Of a narrow product whatever can be divided more finely: its sums lie transposed.
   constexpr index_t kInputGrain = 4;
@@ -73,9 +80,9 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
       own_outputs = parallel::share(outputs, parts, part, grain);
     }
     if (narrow) {
-      narrow_weight_gradient<T>(own_outputs, own_inputs, depth, a, b, runs, memory, sums);
+      narrow_weight_gradient<T>(own_outputs, own_inputs, depth, a, b, runs, memory, sums, last);
     } else {
-      OuterProduct<T>::run(own_outputs, own_inputs, depth, a, b, runs, memory, sums);
+      OuterProduct<T>::run(own_outputs, own_inputs, depth, a, b, runs, memory, sums, last);
     }
   });
 }

@@ -1,8 +1,16 @@
 // Stacked recurrent layers over whole sequences, backward: the last layer first.
+#include <mutex>
+
 #include "python/recurrent_stack.hpp"
 
 namespace rnnfast::python {
 namespace {
+
+// Of threads that go backward through one layer at once all but one wait: they add to the same gradients.
+std::mutex& adding_to(const void* gradient) {
+  static std::array<std::mutex, 64> all;
+  return all[reinterpret_cast<std::uintptr_t>(gradient) / 64 % all.size()];
+}
 
 template <class T>
 class StackBackward {
@@ -116,7 +124,10 @@ class StackBackward {
     py::object masked = gradient_before_mask(k);
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
-    without_interpreter(call.operations(), [&] { kernel.backward(arguments); });
+    without_interpreter(call.operations(), [&] {
+      const std::lock_guard lock(adding_to(arguments.gradients.dweight_ih));
+      kernel.backward(arguments);
+    });
     if (!masked.is_none()) {
       masked *= weight_masks_[k];
       accumulate({targets_[k][kWeightHh]}, {masked});
