@@ -168,7 +168,7 @@ def test_a_stack_is_its_layers_one_by_one(
 
 # N, I, H: products that are narrow, that have few inputs, that are packed, with x and h' in one vector, and
 # those of a step with more rows than a block is deep; the last layers have sums of groups of samples.
-SIZES = [(N, INPUTS, H), (N, 5, 70), (3, 41, 33), (700, 41, 17), (19, INPUTS, H)]
+SIZES = [(N, INPUTS, H), (N, 5, 70), (3, 41, 33), (1400, 41, 17), (19, INPUTS, H)]
 
 
 def added_options(cell: str) -> list[dict[str, Any]]:
