@@ -64,6 +64,7 @@ class StretchGradients {
     // Few inputs are a narrow product of their own.
     const bool joint = dims_.inputs >= kDenseWidth<T>;
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
+    // Where sums lie until they are complete, apart from what they are added to.
     api::RecurrentGradients<T> under_way = gradients;
     if (gradients.accumulate && in_portions(dims_)) matrices(dims_, buffers_.matrices, &under_way);
     const Products products(dims_, under_way, joint, false), targets(dims_, gradients, joint, false);
