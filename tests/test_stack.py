@@ -185,8 +185,8 @@ def test_gradients_are_added_to_what_stands_in_their_place(
     """When they are complete: to the bit the gradients that zeros are given, added."""
     for options in added_options(cell)[: 2 if sizes[0] > 100 else None]:
         case = Case(cell, dtype, 1, sizes=sizes, **options)
-        starts, zeros = case.targets(), [list(map(np.zeros_like, own)) for own in case.targets()]
-        found, from_zero = case.targets(), zeros
+        starts, found = case.targets(), case.targets()
+        from_zero = [list(map(np.zeros_like, own)) for own in starts]
         case.together(found)
         case.together(from_zero)
         for k, weights in enumerate(case.weights):
