@@ -1,6 +1,8 @@
-"""Layers whose packed weights are larger than caches: kernels then fetch them ahead, in another loop.
+"""Layers whose weights are larger than caches: kernels fetch packed ones ahead, in another loop, and take
+more rows at a time into their gradients.
 
-A row of a batch that is large enough for it has the bits of the row alone, which is not.
+A row of a batch that is large enough for it has the bits of the row alone, which is not; a gradient of many
+weights has the bits of one of few.
 """
 
 from __future__ import annotations
@@ -59,3 +61,43 @@ def test_a_row_of_a_batch_has_the_bits_of_the_row_alone(
     for row in (0, batch // 2, batch - 1):
         for whole, alone in zip((y, dx), run(slice(row, row + 1)), strict=True):
             np.testing.assert_array_equal(whole[row : row + 1], alone)
+
+
+# More rows than the deepest block, and sums of more than 4 MB, as floats and as doubles.
+ROWS, WIDE = 1100, 1030
+
+
+@pytest.mark.parametrize(("kind", "outputs"), [(np.float32, 1030), (np.float64, 515)])
+def test_gradients_of_many_weights_have_the_bits_of_those_of_few(kind: type, outputs: int) -> None:
+    random = np.random.default_rng(4)
+    x: Array = random.standard_normal((ROWS, WIDE)).astype(kind)
+    dy: Array = random.standard_normal((ROWS, outputs)).astype(kind)
+    weight: Array = np.ones((outputs, WIDE), kind)
+    assert weight.nbytes > 4 << 20
+    many = ops.linear_backward(x, dy, weight, False)[1]
+    few = ops.linear_backward(x[:, :40].copy(), dy[:, :9].copy(), weight[:9, :40].copy(), False)[1]
+    assert few.tobytes() == many[:9, :40].tobytes()
+
+
+@pytest.mark.parametrize(("kind", "hidden"), [(np.float32, 1030), (np.float64, 730)])
+def test_a_long_batch_of_a_large_layer_has_the_same_gradients_in_segments(kind: type, hidden: int) -> None:
+    random = np.random.default_rng(5)
+    weights = ops.RecurrentWeights(
+        "rnn_tanh",
+        weight_ih=random.standard_normal((hidden, 20)).astype(kind),
+        weight_hh=(random.standard_normal((hidden, hidden)) * hidden**-0.5).astype(kind),
+    )
+    batch, steps = 55, 20
+    assert weights.weight_hh.nbytes > 4 << 20
+    assert batch * steps > 1024
+    x: Array = random.standard_normal((batch, steps, 20)).astype(kind)
+    dy: Array = random.standard_normal((batch, steps, hidden)).astype(kind)
+
+    def gradients(recompute: int) -> ops.RecurrentGradients:
+        _, _, tape = ops.recurrent_forward(weights, x, training=True, recompute=recompute)
+        assert tape is not None
+        return ops.recurrent_backward(weights, tape, dy)
+
+    whole, in_segments = gradients(0), gradients(7)
+    for name in ("dx", "dweight_ih", "dweight_hh"):
+        assert getattr(whole, name).tobytes() == getattr(in_segments, name).tobytes(), name

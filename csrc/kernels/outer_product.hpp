@@ -15,7 +15,8 @@ template <class T>
 class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
-  static constexpr index_t kDepthBlock = DenseProduct<T>::kDepthBlock;
+  static constexpr index_t kDepth = DenseProduct<T>::kDepthBlock;
+  static constexpr index_t kNearDepth = kVectorBytes == 64 ? kDepth / 2 : kDepth;
   // Rows and columns of C per block: 512 deep (AVX-512, floats) a packed block of A is 96 KB, one of B 1 MB
   // at most. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
@@ -31,23 +32,30 @@ class OuterProduct {
   static constexpr index_t kWidth = kDenseWidth<T>;
   using Run = ColumnRun<T>;
 
+  // How deep blocks are at most, of a product of so many sums. Between two blocks those that no cache of a
+  // core holds pass through memory: theirs are twice as deep.
+  static constexpr index_t depth_block(index_t sums) {
+    constexpr index_t kNearBytes = 4 << 20;
+    return sums * static_cast<index_t>(sizeof(T)) < kNearBytes ? kNearDepth : kDepth;
+  }
+
   static index_t workspace() {
     Arena<T> arena;
     lay_out(arena);
     return arena.used();
   }
 
-  // b: Rows or GatheredRows.
+  // Blocks are `deepest` rows deep at most. b: Rows or GatheredRows.
   template <class B>
-  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, const Rows<const T>& a,
-                  const B& b, const Run* runs, T* workspace, Sums sums, bool last) {
+  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, index_t deepest,
+                  const Rows<const T>& a, const B& b, const Run* runs, T* workspace, Sums sums, bool last) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
       const index_t columns = n_range.end - n < kColumnBlock ? n_range.end - n : kColumnBlock;
       index_t k = 0;
       do {  // once even for depth 0: the sums are zeros then
-        const index_t block = depth - k < kDepthBlock ? depth - k : kDepthBlock;
+        const index_t block = depth - k < deepest ? depth - k : deepest;
         pack_columns(b, k, block, n, columns, buffers.b);
         for (index_t m = m_range.begin; m < m_range.end; m += kRowBlock) {
           const Tiles tiles(m, m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end, block);
@@ -60,7 +68,8 @@ class OuterProduct {
           if (in_place == nullptr) pack_rows(a, k, block, tiles, buffers.a);
           const bool across = tiles.end < m_range.end;
           const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
-          Prefetch prefetch(a, next_k, depth, next_m, m_range.end, ceil_div(columns, kWidth) * tiles.count());
+          const parallel::Range next{next_k, depth - next_k < deepest ? depth : next_k + deepest};
+          Prefetch prefetch(a, next, next_m, m_range.end, ceil_div(columns, kWidth) * tiles.count());
           const bool fresh = sums == kFresh && k == 0, complete = last && k + block == depth;
           for (index_t column = 0; column < columns; column += kWidth) {
             const T* const panel = buffers.b + column / kWidth * stride(kWidth, block);
@@ -78,7 +87,7 @@ class OuterProduct {
             });
           }
         }
-        k += kDepthBlock;
+        k += block;
       } while (k < depth);
     }
   }
@@ -88,8 +97,8 @@ class OuterProduct {
     T *a, *b;
   };
   static RNNFAST_INLINE Buffers lay_out(Arena<T>& arena) {
-    T* a = arena.take(kRowBlock * stride(1, kDepthBlock));
-    T* b = arena.take(ceil_div(kColumnBlock, kWidth) * stride(kWidth, kDepthBlock));
+    T* a = arena.take(kRowBlock * stride(1, kDepth));
+    T* b = arena.take(ceil_div(kColumnBlock, kWidth) * stride(kWidth, kDepth));
     return {a, b};
   }
   // From a sliver of `width` values per k to the next one.
@@ -114,12 +123,12 @@ class OuterProduct {
   // to foresee them.
   class Prefetch {
    public:
-    RNNFAST_INLINE Prefetch(const Rows<const T>& a, index_t k, index_t depth, index_t m, index_t end,
+    RNNFAST_INLINE Prefetch(const Rows<const T>& a, parallel::Range rows, index_t m, index_t end,
                             index_t tiles)
         : a_(a),
-          row_(k),
-          end_(depth - k < kDepthBlock ? depth : k + kDepthBlock),
-          per_tile_(tiles > 0 ? ceil_div(end_ - k, tiles) : 0),
+          row_(rows.begin),
+          end_(rows.end),
+          per_tile_(tiles > 0 ? ceil_div(rows.end - rows.begin, tiles) : 0),
           first_(m),
           last_(m + kRowBlock < end ? m + kRowBlock : end) {}
     RNNFAST_INLINE void some() {

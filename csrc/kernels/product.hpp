@@ -25,7 +25,7 @@ constexpr int panels_together(int rows, int columns) { return (8 + rows * column
 constexpr index_t kRowBlock = 64;  // sums of 64 rows and one panel are 4 to 8 KB
 // A panel block takes half of a 32 KB L1; the wide AVX-512 tile does more work per byte and streams from L2:
 // the longer it stays on its sums, the less often they are loaded and stored.
-constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 64 << 10 : 16 << 10;
+constexpr index_t kPanelBlockBytes = kVectorBytes == 64 ? 128 << 10 : 16 << 10;
 
 // Whether packed weights are so many, and rows enough, that they are fetched ahead, in one of two ways:
 //   AVX-512 (kFetchedAhead): a tile fetches its own panel into L1. From half of an L2 of 2 MB on, through

@@ -41,7 +41,8 @@ class StretchGradients {
   static index_t most_rows(const api::RecurrentDims& dims) {
     constexpr index_t kBytes = 1 << 20;
     const index_t fitting = kBytes / static_cast<index_t>(sizeof(T)) / TapeRow<Cell, T>(dims).stride;
-    return fitting < DenseProduct<T>::kDepthBlock ? DenseProduct<T>::kDepthBlock : fitting;
+    const index_t fewest = OuterProduct<T>::depth_block(matrices(dims, nullptr));
+    return fitting < fewest ? fewest : fitting;
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
@@ -113,7 +114,8 @@ class StretchGradients {
  private:
   // Whether the products' sums are put down before they are complete: between stretches or blocks of depth.
   static bool in_portions(const api::RecurrentDims& dims) {
-    return dims.segment < dims.steps || dims.batch * dims.steps > DenseProduct<T>::kDepthBlock;
+    const index_t rows = dims.batch * dims.steps;
+    return dims.segment < dims.steps || rows > OuterProduct<T>::depth_block(0);
   }
   // Places for the gradients of all matrices from `memory` on. -> how many values they take
   static index_t matrices(const api::RecurrentDims& dims, T* memory,
