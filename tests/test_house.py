@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from test_mutation import LAYER_FAULTS, LOSS_FAULTS, PLACE_FAULTS, SCAN_FAULTS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "rnnfast"
 CSRC = ROOT / "csrc"
@@ -93,3 +95,10 @@ def test_size_budget() -> None:
         assert max(map(len, lines)) <= 110, path  # comments too, which clang-format leaves alone
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path
+
+
+@pytest.mark.skipif(not CSRC.is_dir(), reason="no sources beside the tests")
+def test_the_faults_of_the_mutation_check_are_there() -> None:
+    """Each stands once in its file, as it is looked for there: CI compiles but some of them."""
+    for file, old, _ in (*SCAN_FAULTS, *PLACE_FAULTS, *LAYER_FAULTS, *LOSS_FAULTS):
+        assert (CSRC / "kernels" / file).read_text().count(old) == 1, (file, old)

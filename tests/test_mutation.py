@@ -207,11 +207,11 @@ PLACE_FAULTS = [
         "place.target[row * place.stride] += lanes",
         "place.target[row * place.stride] = lanes",
     ),
-    ("outer_product.hpp", "last && k + block == depth", "last"),
+    ("outer_product.hpp", "last && k + block == depth.rows", "last"),
     ("weight_gradient.hpp", "place.target[at] += sum;", "place.target[at] = sum;"),
     ("recurrent_gradients.hpp", "last_(steps.begin == 0)", "last_(true)"),
     ("recurrent_gradients.hpp", "return dims.segment < dims.steps || ", "return "),
-    ("recurrent_gradients.hpp", "dims.batch * dims.steps > DenseProduct<T>::kDepthBlock", "false"),
+    ("recurrent_gradients.hpp", "dims.batch * dims.steps > OuterProduct<T>::kNearDepth", "false"),
     (
         "recurrent_gradients.hpp",
         "give(gradients, input[unit], gradients.dbias_ih[gate * dims.hidden + unit]);",

@@ -15,10 +15,9 @@ template <class T>
 class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
-  static constexpr index_t kDepth = DenseProduct<T>::kDepthBlock;
-  static constexpr index_t kNearDepth = kVectorBytes == 64 ? kDepth / 2 : kDepth;
+  static constexpr index_t kFarDepth = DenseProduct<T>::kDepthBlock;
   // Rows and columns of C per block: 512 deep (AVX-512, floats) a packed block of A is 96 KB, one of B 1 MB
-  // at most. Few rows and many columns, as packing a row for broadcasts costs most.
+  // at most, 1024 deep twice as much. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
   static_assert(kRowBlock % kRows == 0);
   static constexpr index_t kColumnBlock = 2048 / static_cast<index_t>(sizeof(T));
@@ -32,12 +31,17 @@ class OuterProduct {
   static constexpr index_t kWidth = kDenseWidth<T>;
   using Run = ColumnRun<T>;
 
-  // How deep blocks are at most, of a product of so many sums. Between two blocks those that no cache of a
-  // core holds pass through memory: theirs are twice as deep.
+  // How deep blocks are at most. Between two blocks sums are put down: on AVX-512 those that no cache of a
+  // core holds half as often. Near ones gain nothing by it that twice the tape in a stretch would not cost.
+  static constexpr index_t kNearDepth = kVectorBytes == 64 ? kFarDepth / 2 : kFarDepth;
   static constexpr index_t depth_block(index_t sums) {
     constexpr index_t kNearBytes = 4 << 20;
-    return sums * static_cast<index_t>(sizeof(T)) < kNearBytes ? kNearDepth : kDepth;
+    return sums * static_cast<index_t>(sizeof(T)) < kNearBytes ? kNearDepth : kFarDepth;
   }
+  // Rows of the operands, in blocks that are so deep at most, and no deeper than the workspace has room for.
+  struct Depth {
+    index_t rows, block;
+  };
 
   static index_t workspace() {
     Arena<T> arena;
@@ -45,17 +49,17 @@ class OuterProduct {
     return arena.used();
   }
 
-  // Blocks are `deepest` rows deep at most. b: Rows or GatheredRows.
+  // b: Rows or GatheredRows.
   template <class B>
-  static void run(parallel::Range m_range, parallel::Range n_range, index_t depth, index_t deepest,
-                  const Rows<const T>& a, const B& b, const Run* runs, T* workspace, Sums sums, bool last) {
+  static void run(parallel::Range m_range, parallel::Range n_range, Depth depth, const Rows<const T>& a,
+                  const B& b, const Run* runs, T* workspace, Sums sums, bool last) {
     Arena<T> arena(workspace);
     const Buffers buffers = lay_out(arena);
     for (index_t n = n_range.begin; n < n_range.end; n += kColumnBlock) {
       const index_t columns = n_range.end - n < kColumnBlock ? n_range.end - n : kColumnBlock;
       index_t k = 0;
       do {  // once even for depth 0: the sums are zeros then
-        const index_t block = depth - k < deepest ? depth - k : deepest;
+        const index_t block = depth.rows - k < depth.block ? depth.rows - k : depth.block;
         pack_columns(b, k, block, n, columns, buffers.b);
         for (index_t m = m_range.begin; m < m_range.end; m += kRowBlock) {
           const Tiles tiles(m, m + kRowBlock < m_range.end ? m + kRowBlock : m_range.end, block);
@@ -68,9 +72,10 @@ class OuterProduct {
           if (in_place == nullptr) pack_rows(a, k, block, tiles, buffers.a);
           const bool across = tiles.end < m_range.end;
           const index_t next_k = across ? k : k + block, next_m = across ? tiles.end : m_range.begin;
-          const parallel::Range next{next_k, depth - next_k < deepest ? depth : next_k + deepest};
+          const index_t left_k = depth.rows - next_k;
+          const parallel::Range next{next_k, next_k + (left_k < depth.block ? left_k : depth.block)};
           Prefetch prefetch(a, next, next_m, m_range.end, ceil_div(columns, kWidth) * tiles.count());
-          const bool fresh = sums == kFresh && k == 0, complete = last && k + block == depth;
+          const bool fresh = sums == kFresh && k == 0, complete = last && k + block == depth.rows;
           for (index_t column = 0; column < columns; column += kWidth) {
             const T* const panel = buffers.b + column / kWidth * stride(kWidth, block);
             const index_t left = columns - column;
@@ -88,7 +93,7 @@ class OuterProduct {
           }
         }
         k += block;
-      } while (k < depth);
+      } while (k < depth.rows);
     }
   }
 
@@ -97,8 +102,8 @@ class OuterProduct {
     T *a, *b;
   };
   static RNNFAST_INLINE Buffers lay_out(Arena<T>& arena) {
-    T* a = arena.take(kRowBlock * stride(1, kDepth));
-    T* b = arena.take(ceil_div(kColumnBlock, kWidth) * stride(kWidth, kDepth));
+    T* a = arena.take(kRowBlock * stride(1, kFarDepth));
+    T* b = arena.take(ceil_div(kColumnBlock, kWidth) * stride(kWidth, kFarDepth));
     return {a, b};
   }
   // From a sliver of `width` values per k to the next one.

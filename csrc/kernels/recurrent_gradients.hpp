@@ -37,11 +37,16 @@ class StretchGradients {
   }
 
   // Rows of a stretch, where one step has no more: those whose tape stays in a cache between the scan and the
-  // products, but at least a block deep of these.
+  // products, but at least a block of the largest of these.
   static index_t most_rows(const api::RecurrentDims& dims) {
     constexpr index_t kBytes = 1 << 20;
     const index_t fitting = kBytes / static_cast<index_t>(sizeof(T)) / TapeRow<Cell, T>(dims).stride;
-    const index_t fewest = OuterProduct<T>::depth_block(matrices(dims, nullptr));
+    index_t largest = 0;
+    for (const GradientProduct<T>& product : Products(dims, {}, is_joint(dims), false)) {
+      const index_t sums = product.outputs * product.inputs();
+      if (sums > largest) largest = sums;
+    }
+    const index_t fewest = OuterProduct<T>::depth_block(largest);
     return fitting < fewest ? fewest : fitting;
   }
 
@@ -62,8 +67,7 @@ class StretchGradients {
 
   void run() const {
     if (arguments_.dx.data != nullptr) input_gradient();
-    // Few inputs are a narrow product of their own.
-    const bool joint = dims_.inputs >= kDenseWidth<T>;
+    const bool joint = is_joint(dims_);
     const api::RecurrentGradients<T>& gradients = arguments_.gradients;
     // Where sums lie until they are complete, apart from what they are added to.
     api::RecurrentGradients<T> under_way = gradients;
@@ -112,10 +116,12 @@ class StretchGradients {
   }
 
  private:
-  // Whether the products' sums are put down before they are complete: between stretches or blocks of depth.
+  // Few inputs are a narrow product of their own.
+  static bool is_joint(const api::RecurrentDims& dims) { return dims.inputs >= kDenseWidth<T>; }
+  // Whether the products' sums may be put down before they are complete: between stretches or blocks of
+  // depth, of which none has fewer rows.
   static bool in_portions(const api::RecurrentDims& dims) {
-    const index_t rows = dims.batch * dims.steps;
-    return dims.segment < dims.steps || rows > OuterProduct<T>::depth_block(0);
+    return dims.segment < dims.steps || dims.batch * dims.steps > OuterProduct<T>::kNearDepth;
   }
   // Places for the gradients of all matrices from `memory` on. -> how many values they take
   static index_t matrices(const api::RecurrentDims& dims, T* memory,

@@ -82,8 +82,8 @@ void weight_gradient(int threads, index_t outputs, index_t inputs, index_t depth
     if (narrow) {
       narrow_weight_gradient<T>(own_outputs, own_inputs, depth, a, b, runs, memory, sums, last);
     } else {
-      const index_t deepest = OuterProduct<T>::depth_block(outputs * inputs);
-      OuterProduct<T>::run(own_outputs, own_inputs, depth, deepest, a, b, runs, memory, sums, last);
+      OuterProduct<T>::run(own_outputs, own_inputs, {depth, OuterProduct<T>::depth_block(outputs * inputs)},
+                           a, b, runs, memory, sums, last);
     }
   });
 }
