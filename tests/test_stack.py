@@ -337,9 +337,16 @@ def test_targets_are_checked_before_the_tape_is_used() -> None:
     targets = case.targets()
     first = targets[0][0]
     before = [array.copy() for own in targets for array in own]
-    for wrong in (as_strided(first, writeable=False), first.astype(np.float64), first.T, first[:-1]):
+    for wrong, got in (
+        (as_strided(first, writeable=False), "read-only float32"),
+        (first.astype(np.float64), "float64 of shape"),
+        (first.T, "strided float32"),
+        (first[:-1], "float32 of shape"),
+        (None, "NoneType"),
+    ):
         targets[0][0] = wrong
-        with pytest.raises(ValueError, match=r"targets\[0\]\[0\] must be a writable, contiguous array"):
+        rule = rf"^stack_backward: targets\[0\]\[0\] must be a writable, contiguous array.*, got {got}"
+        with pytest.raises(ValueError, match=rule):
             ops.stack_backward(tape, case.dy, targets=targets, weight_masks=case.weight_masks)
     targets[0][0] = first
     with pytest.raises(ValueError, match=r"targets\[0\] must be 4 arrays"):

@@ -49,6 +49,15 @@ std::string shape_text(const Size* shape, std::size_t axes) {
   return text + ")";
 }
 
+// What an object is, for errors.
+inline std::string description(const py::object& object) {
+  if (!py::isinstance<py::array>(object)) return py::str(py::type::of(object).attr("__name__"));
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  return std::string(array.writeable() ? "" : "read-only ") +
+         (array.flags() & py::array::c_style ? "" : "strided ") + py::str(array.dtype()).cast<std::string>() +
+         " of shape " + shape_text(array.shape(), static_cast<std::size_t>(array.ndim()));
+}
+
 template <class T, std::size_t kAxes>
 void check_shape(const py::array& array, const std::array<index_t, kAxes>& shape, const char* name) {
   check_dtype<T>(array, name);

@@ -83,7 +83,8 @@ class StackBackward {
       if (!is_plain<T>(target, shape) || !is_writable(target)) {
         fail(name + "[" + std::to_string(next) + "]",
              "must be a writable, contiguous array of the dtype of the weights and of shape " +
-                 shape_text(shape.data(), shape.size()) + ", in the order of RecurrentGradients");
+                 shape_text(shape.data(), shape.size()) + ", in the order of RecurrentGradients, got " +
+                 (next < targets.size() ? description(targets[next]) : "none"));
       }
       place = data_of<T>(target);
       ++next;
@@ -121,17 +122,22 @@ class StackBackward {
     }
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
-    py::object masked = gradient_before_mask(k);
+    const py::object unmasked = gradient_before_mask(k);
+    std::optional<py::detail::unchecked_reference<T, 2>> mask;
+    if (!unmasked.is_none())
+      mask.emplace(py::reinterpret_borrow<py::array_t<T>>(weight_masks_[k]).template unchecked<2>());
+    T* const target = data_of<T>(targets_[k][kWeightHh].ptr());
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
     without_interpreter(call.operations(), [&] {
       const std::lock_guard lock(adding_to(arguments.gradients.dweight_ih));
       kernel.backward(arguments);
+      const T* from = arguments.gradients.dweight_hh;
+      T* to = target;
+      for (index_t row = 0; mask && row < mask->shape(0); ++row) {
+        for (index_t column = 0; column < mask->shape(1); ++column) *to++ += *from++ * (*mask)(row, column);
+      }
     });
-    if (!masked.is_none()) {
-      masked *= weight_masks_[k];
-      accumulate({targets_[k][kWeightHh]}, {masked});
-    }
     return dx;
   }
 
