@@ -349,6 +349,14 @@ def test_targets_are_checked_before_the_tape_is_used() -> None:
         with pytest.raises(ValueError, match=rule):
             ops.stack_backward(tape, case.dy, targets=targets, weight_masks=case.weight_masks)
     targets[0][0] = first
+    for argument, wrong_words in (
+        ("targets", {"targets": None}),
+        (r"targets\[1\]", {"targets": [targets[0], first, *targets[2:]]}),
+        ("weight_masks", {"weight_masks": first}),
+    ):
+        words: Any = {"targets": targets, "weight_masks": case.weight_masks, "name": "asked", **wrong_words}
+        with pytest.raises(TypeError, match=f"^asked: {argument} must be a list or tuple, got "):
+            ops.stack_backward(tape, case.dy, **words)
     with pytest.raises(ValueError, match=r"targets\[0\] must be 4 arrays"):
         ops.stack_backward(
             tape, case.dy, targets=[[*targets[0], first], *targets[1:]], weight_masks=case.weight_masks

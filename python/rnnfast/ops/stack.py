@@ -187,6 +187,10 @@ def stack_backward(
             raise
     dy = None if dy is None else with_rows(_array(name, "dy", dy, 3))
     dstate = _contiguous(name, dstate)
+    _check_sequence(name, "targets", targets)
+    _check_sequence(name, "weight_masks", weight_masks)
+    for k, own in enumerate(targets):
+        _check_sequence(name, f"targets[{k}]", own)
     try:
         return run(dy, dstate)
     except (TypeError, ValueError) as error:
@@ -203,6 +207,11 @@ def _check_by_k(name: str, argument: str, states: Sequence[States] | None) -> No
                 f"{name}: {argument} must have for each k a tuple of one array per state, got an array; "
                 f"pass [tuple(array[k] for array in {argument}) for k in range(K)]"
             )
+
+
+def _check_sequence(name: str, argument: str, given: object) -> None:
+    if not isinstance(given, Sequence):
+        raise TypeError(f"{name}: {argument} must be a list or tuple, got {type(given).__name__}")
 
 
 def _checked(name: str, x: Array, call: StackCall) -> tuple[Array, StackCall]:
