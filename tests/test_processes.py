@@ -67,6 +67,38 @@ def grandparent(queue: multiprocessing.Queue[bytes]) -> None:
     raise SystemExit(process.exitcode)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_of_a_process_in_the_middle_of_an_addition() -> None:
+    """The thread that has a turn with the gradients is not there to give it back."""
+    rnnfast.set_num_threads(1)
+    layer, x = nn.GRU(40, 160, seed=0), np.ones((16, 20, 40), np.float32)
+    going = threading.Event()
+    going.set()
+
+    def step() -> None:
+        y, _, tape = layer.forward(x)
+        layer.backward(tape, y)
+
+    def work() -> None:
+        while going.is_set():
+            step()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(5):  # the turns are most of a step
+            process = multiprocessing.get_context("fork").Process(target=step)
+            process.start()
+            process.join(20)
+            stuck = process.is_alive()
+            process.kill()
+            assert not stuck
+            assert process.exitcode == 0
+    finally:
+        going.clear()
+        worker.join()
+
+
 def test_callers_on_many_threads_do_not_disturb_each_other(cell: str) -> None:
     rnnfast.set_num_threads(2)
     problems = [make_problem(cell, *SIZES, np.float32, seed=seed) for seed in range(4)]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import pytest
 
 import rnnfast
 from problems import same_bits
 from rnnfast import nn, ops
+
+Step = tuple[list[Any], list[Callable[[], None]]]  # layers, and what two threads do with them
 
 
 def test_many_small_jobs_on_changing_threads() -> None:
@@ -45,25 +50,61 @@ def test_threads_share_the_columns_of_a_bias_gradient(variant: str, dtype: type)
         assert same_bits(dbias, chain)
 
 
-def test_threads_of_the_caller_lose_no_gradient() -> None:
-    """Two at once, backward through one layer: every addition of the same gradient is there."""
+def plain(layer: Any, x: np.ndarray) -> Step:
+    def step() -> None:
+        y, *_, tape = layer.forward(x)
+        layer.backward(tape, np.ones_like(y))
+
+    return [layer], [step, step]
+
+
+def tied() -> Step:
+    """Two layers with one weight_hh and other weights of their own."""
+    layers = [nn.GRU(4, 400, bias=False, seed=0) for _ in range(2)]
+    layers[1].weight_hh_l0 = layers[0].weight_hh_l0
+    return layers, [plain(layer, ones(1, 2, 4))[1][0] for layer in layers]
+
+
+def ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda: plain(nn.GRU(40, 160, seed=0), ones(8, 4, 40)), 20),
+        (tied, 100),
+        (lambda: plain(nn.Linear(512, 512, seed=0), ones(8, 512)), 100),
+        (lambda: plain(nn.Conv1d(128, 512, 4, seed=0), ones(1, 8, 128)), 100),
+        (lambda: plain(nn.LayerNorm(200000), ones(2, 200000)), 100),
+        (lambda: plain(nn.Embedding(1000, 256, seed=0), np.arange(1000)[None]), 100),
+        (lambda: plain(nn.WaveNetStack(128, dilations=(1, 2), seed=0), ones(1, 8, 128)), 50),
+    ],
+    ids=["gru", "tied", "linear", "conv", "norm", "embedding", "wavenet"],
+)
+def test_threads_of_the_caller_lose_no_gradient(make: Callable[[], Step], count: int) -> None:
+    """Two at once, backward through layers that share parameters: every addition is there."""
     rnnfast.set_num_threads(1)
-    layer = nn.GRU(40, 160, seed=0)
-    x = np.random.default_rng(0).standard_normal((8, 4, 40)).astype(np.float32)
+    layers, steps = make()
 
-    def backward(count: int) -> None:
+    def run(step: Callable[[], None]) -> None:
         for _ in range(count):
-            y, _, tape = layer.forward(x)
-            layer.backward(tape, np.ones_like(y))
+            step()
 
-    backward(40)
-    expected = [parameter.grad.copy() for parameter in layer.parameters()]
-    layer.zero_grad()
+    def gradients() -> list[np.ndarray]:
+        return [parameter.grad.copy() for layer in layers for parameter in layer.parameters()]
+
+    for step in steps:
+        run(step)
+    expected = gradients()
+    for layer in layers:
+        layer.zero_grad()
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(backward, 20) for _ in range(2)]:
+        for done in [pool.submit(run, step) for step in steps]:
             done.result()
-    for parameter, gradient in zip(layer.parameters(), expected, strict=True):
-        assert same_bits(parameter.grad, gradient)
+    assert any(gradient.any() for gradient in expected)
+    for found, gradient in zip(gradients(), expected, strict=True):
+        assert same_bits(found, gradient)
 
 
 def test_threads_of_the_caller_lose_no_masked_gradient() -> None:

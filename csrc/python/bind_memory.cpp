@@ -1,6 +1,7 @@
 // Services on arrays of any layer: views that begin at a cache line, sums in place.
 #include <pybind11/stl.h>
 
+#include "python/gradient_lock.hpp"
 #include "python/plain_array.hpp"
 
 namespace rnnfast::python {
@@ -23,9 +24,10 @@ py::array at_cache_line(const py::array& memory, const std::vector<py::ssize_t>&
 
 }  // namespace
 
-// All are checked before the first is added to.
+// All are checked before the first is added to, and added to in one turn.
 void accumulate(const Objects& targets, const Objects& sources) {
   if (targets.size() != sources.size()) fail("sources", "must be as many as targets");
+  GradientSet gradients;
   for (std::size_t k = 0; k < targets.size(); ++k) {
     PyObject *const target = targets[k].ptr(), *const source = sources[k].ptr();
     if (!py::isinstance<py::array>(targets[k])) fail("targets", "must be arrays");
@@ -33,8 +35,10 @@ void accumulate(const Objects& targets, const Objects& sources) {
       using T = decltype(zero);
       if (!is_plain_like<T>(source, target) || !is_plain_like<T>(target, target) || !is_writable(target))
         fail("targets, sources", "must be contiguous and alike, and the targets writable");
+      gradients.add(data_of<T>(target));
     });
   }
+  const GradientLock lock(gradients);
   for (std::size_t k = 0; k < targets.size(); ++k) {
     by_dtype(py::reinterpret_borrow<py::array>(targets[k]), "targets", [&](auto zero) {
       using T = decltype(zero);

@@ -1,16 +1,9 @@
 // Stacked recurrent layers over whole sequences, backward: the last layer first.
-#include <mutex>
-
+#include "python/gradient_lock.hpp"
 #include "python/recurrent_stack.hpp"
 
 namespace rnnfast::python {
 namespace {
-
-// Of threads that go backward through one layer at once all but one wait: they add to the same gradients.
-std::mutex& adding_to(const void* gradient) {
-  static std::array<std::mutex, 64> all;
-  return all[reinterpret_cast<std::uintptr_t>(gradient) / 64 % all.size()];
-}
 
 template <class T>
 class StackBackward {
@@ -24,6 +17,7 @@ class StackBackward {
         directions_(tape.directions.size() / tape.layers.size()),
         facts_(tape.directions.front().call->weights->facts()),
         all_(tape.directions.size()),
+        added_to_(tape.directions.size()),
         targets_(targets),
         weight_masks_(weight_masks),
         dy_(dy) {
@@ -87,6 +81,7 @@ class StackBackward {
                  (next < targets.size() ? description(targets[next]) : "none"));
       }
       place = data_of<T>(target);
+      added_to_[k].add(place);
       ++next;
     });
     if (next != targets.size()) fail(name, "must be " + std::to_string(next) + " arrays");
@@ -130,7 +125,7 @@ class StackBackward {
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
     without_interpreter(call.operations(), [&] {
-      const std::lock_guard lock(adding_to(arguments.gradients.dweight_ih));
+      const GradientLock lock(added_to_[k]);
       kernel.backward(arguments);
       const T* from = arguments.gradients.dweight_hh;
       T* to = target;
@@ -165,6 +160,7 @@ class StackBackward {
   const std::size_t directions_;
   const api::CellFacts& facts_;
   std::vector<api::RecurrentBackward<T>> all_;  // by k
+  std::vector<GradientSet> added_to_;           // by k
   std::vector<StackTape::Direction> own_;       // the tape's
   std::array<index_t, 3> shape_{};              // of y of every layer
   const std::vector<Objects>& targets_;         // by k

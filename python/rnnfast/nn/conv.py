@@ -12,7 +12,7 @@ from .. import init, ops
 from ..ops.conv1d import activation_name, steps_out
 from .arguments import check_dtype, check_flag, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter
+from .parameter import Array, Parameter, accumulate
 from .states import SequenceLayout
 from .versioned import Versioned
 
@@ -165,9 +165,7 @@ class Conv1d(Module):
         dy = self._layout.check("Conv1d.backward", "dy", dy, self.out_channels, "out_channels", front)
         self._close(tape)
         dx, dweight, dbias = ops.conv1d_backward(weights, x, y, dy)
-        self.weight.grad_value += dweight
-        if self.bias is not None:
-            self.bias.grad_value += dbias
+        accumulate((self.weight, self.bias), (dweight, dbias))
         assert dx is not None
         return dx
 

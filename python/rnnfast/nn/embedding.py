@@ -9,7 +9,7 @@ import numpy as np
 from .. import init, ops
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter
+from .parameter import Array, Parameter, accumulate
 
 
 class Embedding(Module):
@@ -92,7 +92,6 @@ class Embedding(Module):
         axes = ("*",) * index.ndim + ("embedding_dim",)
         check_array("Embedding.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=shape)
         self._close(tape)
-        self.weight.grad_value += ops.embedding_backward(
-            index, dy, self.num_embeddings, ignored=self.padding_index
-        )
+        dweight = ops.embedding_backward(index, dy, self.num_embeddings, ignored=self.padding_index)
+        accumulate((self.weight,), (dweight,))
         return np.zeros(index.shape, self.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import init, ops
 from .arguments import check_array, check_dtype, check_flag, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter
+from .parameter import Array, Parameter, accumulate
 
 
 class Linear(Module):
@@ -91,8 +91,5 @@ class Linear(Module):
         check_array("Linear.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=sizes)
         self._close(tape)
         dx, dweight, dbias = ops.linear_backward(x, dy, weight, self.bias is not None)
-        if self.bias is None or dbias is None:
-            ops.accumulate([self.weight.grad_value], [dweight])
-        else:
-            ops.accumulate([self.weight.grad_value, self.bias.grad_value], [dweight, dbias])
+        accumulate((self.weight, self.bias), (dweight, dbias))
         return dx

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from .. import ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -214,6 +216,15 @@ def check_replacement(owner: str, name: str, before: Any, value: Any) -> None:
             f"{owner}.{name}: must be a Parameter, got {type(value).__name__}; assign to {name}.data to "
             f"change its values, or pass nn.Parameter(…)"
         )
+
+
+def accumulate(parameters: Iterable[Parameter | None], gradients: Iterable[Array | None]) -> None:
+    """Add to the gradients of parameters, in one call. None is left out: the bias of a layer without one.
+
+    Threads that do so at once lose nothing: see ``ops.accumulate``.
+    """
+    targets = [parameter.grad_value for parameter in parameters if parameter is not None]
+    ops.accumulate(targets, [gradient for gradient in gradients if gradient is not None])
 
 
 def zero_gradients(parameters: Sequence[Parameter]) -> None:

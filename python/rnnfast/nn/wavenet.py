@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from .. import init, ops
 from ..ops.wavenet_weights import LAYER_ARRAYS
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter
+from .parameter import Array, Parameter, accumulate
 from .states import SequenceLayout
 from .versioned import Versioned
 
@@ -209,10 +210,7 @@ class WaveNetStack(Module):
         )
         self._close(tape)
         dx, dcondition, layers = ops.wavenet_backward(own, dy)
-        for parameters, gradients in zip(self._layers(), layers, strict=True):
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                if parameter is not None:
-                    parameter.grad_value += gradient
+        accumulate(chain.from_iterable(self._layers()), chain.from_iterable(layers))
         if held and dcondition is not None:
             dcondition = ops.sum_over_steps(dcondition)
         return dx, dcondition

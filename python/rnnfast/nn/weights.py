@@ -17,7 +17,7 @@ import numpy as np
 from .. import init, ops
 from ..ops.weights import UNIT_WEIGHTS
 from .options import Options
-from .parameter import Array, Parameter
+from .parameter import Array, Parameter, accumulate
 
 _INITIAL = "initial_"
 
@@ -161,8 +161,7 @@ class DirectionWeights:
 
     def accumulate_initial(self, gradients: list[Array]) -> None:
         """Add gradients of states, [N, size] each, to those of the trainable initial state."""
-        for gradient, parameter in zip(gradients, self.initial, strict=True):
-            parameter.grad_value += gradient.sum(axis=0)
+        accumulate(self.initial, (gradient.sum(axis=0) for gradient in gradients))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_checked": None}

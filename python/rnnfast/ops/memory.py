@@ -52,6 +52,8 @@ class TapeMemory:
 def accumulate(targets: list[Array], sources: list[Array]) -> None:
     """target += source for arrays that are alike, pair by pair, in one call.
 
+    Threads that add to the same targets at once, here or in `stack_backward`, wait for each other.
+
     Args:
         targets: contiguous, changed in place.
         sources: contiguous, of the same shapes and dtypes.

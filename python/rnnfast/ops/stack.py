@@ -151,7 +151,7 @@ def stack_backward(
         targets: for each k contiguous arrays that the gradients of its weights are added to: of weight_ih,
             weight_hh, and as far as there are such weights bias_ih, bias_hh, weight_ch, weight_hr, gamma_ih,
             gamma_hh, gamma_c, beta_c, gamma, beta. Those of one k share no memory with each other, and none
-            does with what the call reads. Calls in several threads may have the same ones, all or none.
+            does with what the call reads. Calls in several threads may have the same ones: they take turns.
         weight_masks: for each k what weight_hh was multiplied by, None for nothing.
         bound: as in `recurrent_backward`.
         with_reset_state: whether gradients of the states after cuts are wanted.
