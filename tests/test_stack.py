@@ -256,7 +256,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "list": ({"x": [1.0]}, "stack_forward: x must be a NumPy array, got list"),
     "dtype": ({"x": np.zeros((N, T, INPUTS))}, "stack_forward: x must be float32, got float64"),
     "state": ({"state": [(np.zeros((N, H + 1), np.float32),)] * LAYERS}, "stack_forward: state h must have"),
-    "states": ({"state": [(np.zeros((N, H), np.float32),)]}, "must be as many as there are weights"),
+    "states": (
+        {"state": [(np.zeros((N, H), np.float32),)]},
+        "state must be as many as .* 3, got 1",
+    ),
     "lengths": ({"lengths": np.array([T + 1] * N)}, r"lengths must be in 0\.\.T"),
     "mask dtype": ({"input_masks": [np.ones((N, 1, INPUTS)), None, None]}, "input_masks must be float32"),
     "mask samples": (
@@ -269,7 +272,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "hidden": ({"hidden_masks": [np.ones((N, H), np.float64)] * LAYERS}, "hidden_mask must be float32"),
     "no layers": ({"input_masks": []}, "weights must be of one or two directions of every layer"),
-    "settings": ({"zoneout": [None]}, "must be as many as there are weights"),
+    "settings": ({"zoneout": [None]}, "zoneout must be as many as there are weights, 3, got 1"),
 }
 
 
@@ -304,16 +307,21 @@ def test_backward_refuses() -> None:
         (case.dy[0], {}, "stack_backward: dy must have 3 axes"),
         (case.dy.astype(np.float64), {}, "dy must be float32"),
         (case.dy[:, :-1], {}, "dy must have shape"),
-        (case.dy, {"dstate": case.dstate[:-1]}, "must be as many as there are weights"),
-        (case.dy, {"dstate": [(np.zeros((N + 1, H), np.float32),)] * LAYERS}, "dfinal_state must have shape"),
+        (case.dy, {"dstate": case.dstate[:-1]}, "dstate must be as many as there are weights, 3, got 2"),
+        (case.dy, {"dstate": [(np.zeros((N + 1, H), np.float32),)] * LAYERS}, "dstate must have shape"),
         (case.dy, {"bound": 0.0}, "bound must be above 0"),
-        (case.dy, {"bound": 1e-50}, "bound must be above 0"),  # 0 in float32
-        (case.dy, {"targets": case.targets()[:-1]}, "must be as many as there are weights"),
+        (case.dy, {"bound": 1e-50}, "bound must be above 0 in the .* got 1e-50"),  # 0 in float32
+        (case.dy, {"targets": case.targets()[:-1]}, "targets must be as many as there are weights, 3, got 2"),
+        (case.dy, {"targets": [own[:-1] for own in case.targets()]}, r"targets\[0\]\[3\] .* got none"),
+        (case.dy, {"targets": [[*own, own[0]] for own in case.targets()]}, "must be 4 arrays, got 5"),
+        (case.dy, {"weight_masks": [None]}, "weight_masks must be as many as there are weights, 3, got 1"),
     ]
     for dy, changes, message in wrong:
         with pytest.raises((TypeError, ValueError), match=message):
             ops.stack_backward(tape, dy, **(words | changes))
         assert not tape.used
+    with pytest.raises(TypeError, match=r"stack_backward: tape must be that of stack_forward, got tuple"):
+        ops.stack_backward((tape,), case.dy, **words)  # type: ignore[arg-type]
     ops.stack_backward(tape, case.dy, **words)
     assert tape.used
     with pytest.raises(RuntimeError, match="stack_backward: tape was used before"):

@@ -20,11 +20,12 @@ struct Stack {
 
   void check() const {
     const std::size_t count = weights.size();
-    const auto by_k = [count](const StatesByK& all) { return !all || all->size() == count; };
     if (count == 0 || layers() == 0 || count % layers() != 0 || directions() > 2)
       fail("weights", "must be of one or two directions of every layer");
-    if (settings.size() != count || hidden_masks.size() != count || !by_k(state) || !by_k(reset_state))
-      fail("zoneout, hidden_masks, state, reset_state", "must be as many as there are weights");
+    check_by_k("zoneout", settings, count);
+    check_by_k("hidden_masks", hidden_masks, count);
+    check_by_k("state", state, count);
+    check_by_k("reset_state", reset_state, count);
     for (std::size_t k = 0; k < count; ++k) {
       if (!weights[k] || settings[k] == nullptr) fail("weights, settings", "must not be None");
       const PackedWeights &own = *weights[k], &first = *weights.front();
@@ -182,7 +183,7 @@ void bind_recurrent_stack(py::module_& module) {
   module.def("stack_forward", &stack_forward, arg("weights"), arg("settings"), arg("x"), py::kw_only(),
              arg("state"), arg("reset_state"), arg("lengths"), arg("resets"), arg("input_masks"),
              arg("hidden_masks"), arg("time_major"), arg("return_states"), arg("memory"));
-  module.def("stack_backward", &stack_backward, arg("tape"), arg("dy"), py::kw_only(), arg("dfinal_state"),
+  module.def("stack_backward", &stack_backward, arg("tape"), arg("dy"), py::kw_only(), arg("dstate"),
              arg("bound"), arg("with_reset_state"), arg("with_dx"), arg("targets"), arg("weight_masks"));
 }
 

@@ -9,6 +9,17 @@ namespace rnnfast::python {
 using StackWeights = std::vector<std::shared_ptr<PackedWeights>>;
 using StatesByK = std::optional<std::vector<Arrays>>;  // for each k one array, or none, per state
 
+template <class Given>
+void check_by_k(const char* name, const std::vector<Given>& given, std::size_t count) {
+  if (given.size() != count)
+    fail(name, "must be as many as there are weights, " + std::to_string(count) + ", got " +
+                   std::to_string(given.size()));
+}
+template <class Given>
+void check_by_k(const char* name, const std::optional<Given>& given, std::size_t count) {
+  if (given) check_by_k(name, *given, count);
+}
+
 // What one forward call leaves for one backward call.
 struct StackTape {
   struct Direction {
@@ -69,9 +80,9 @@ py::object room_for_tapes(const py::object& memory, index_t count) {
 }
 
 // Gradients of stacked layers; those of the weights are added to `targets`.
-py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
-                         double bound, bool with_reset_state, bool with_dx,
-                         const std::vector<Objects>& targets, const Objects& weight_masks);
+py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dstate, double bound,
+                         bool with_reset_state, bool with_dx, const std::vector<Objects>& targets,
+                         const Objects& weight_masks);
 
 // Between two kernels a user may interrupt.
 inline void check_signals() {

@@ -9,7 +9,7 @@ template <class T>
 class StackBackward {
  public:
   // What the caller gave is checked here, before the first kernel uses a tape up.
-  StackBackward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state, double bound,
+  StackBackward(StackTape& tape, const OptionalArray& dy, const StatesByK& dstate, double bound,
                 bool with_reset_state, bool with_dx, const std::vector<Objects>& targets,
                 const Objects& weight_masks)
       : tape_(tape),
@@ -21,17 +21,19 @@ class StackBackward {
         targets_(targets),
         weight_masks_(weight_masks),
         dy_(dy) {
-    if (!(static_cast<T>(bound) > 0)) fail("bound", "must be above 0");
+    if (!(static_cast<T>(bound) > 0))
+      fail("bound", "must be above 0 in the dtype of the weights, got " +
+                        py::str(py::float_(bound)).template cast<std::string>());
     for (std::size_t k = 0; k < all_.size(); ++k) {
       api::RecurrentBackward<T>& arguments = all_[k];
       arguments.call = tape.directions[k].call->template call<T>();
       arguments.bound = static_cast<T>(bound);
       place_targets(k);
-      if (!dfinal_state) continue;
+      if (!dstate) continue;
       const api::RecurrentDims& dims = arguments.call.dims;
-      fill_states(arguments.dfinal_state, dfinal_state->at(k), facts_, dims, "dfinal_state",
+      fill_states(arguments.dfinal_state, dstate->at(k), facts_, dims, "dstate",
                   [&](const OptionalArray& array, index_t size) {
-                    return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dfinal_state");
+                    return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dstate");
                   });
     }
     const api::RecurrentDims& dims = all_.front().call.dims;
@@ -84,7 +86,9 @@ class StackBackward {
       added_to_[k].add(place);
       ++next;
     });
-    if (next != targets.size()) fail(name, "must be " + std::to_string(next) + " arrays");
+    if (next != targets.size()) {
+      fail(name, "must be " + std::to_string(next) + " arrays, got " + std::to_string(targets.size()));
+    }
     if (weight_masks_[k].is_none()) return;
     if (!py::isinstance<py::array>(weight_masks_[k])) fail("weight_masks", "must be arrays or None");
     const index_t rows = weights.facts().gates * weights.hidden;
@@ -172,19 +176,19 @@ class StackBackward {
 }  // namespace
 
 // -> (dx or None, gradients of the initial states [K, N, size], those of the states after cuts or none)
-py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dfinal_state,
-                         double bound, bool with_reset_state, bool with_dx,
-                         const std::vector<Objects>& targets, const Objects& weight_masks) {
+py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesByK& dstate, double bound,
+                         bool with_reset_state, bool with_dx, const std::vector<Objects>& targets,
+                         const Objects& weight_masks) {
   const std::size_t count = tape.directions.size();
   if (count == 0) {
     throw std::runtime_error(
         "stack_backward: tape was used before; a tape serves one backward call, run forward again");
   }
-  if ((dfinal_state && dfinal_state->size() != count) || targets.size() != count ||
-      weight_masks.size() != count)
-    fail("dstate, targets, weight_masks", "must be as many as there are weights");
+  check_by_k("dstate", dstate, count);
+  check_by_k("targets", targets, count);
+  check_by_k("weight_masks", weight_masks, count);
   return by_width(tape.directions.front().call->weights->is_double, [&](auto zero) {
-    return StackBackward<decltype(zero)>(tape, dy, dfinal_state, bound, with_reset_state, with_dx, targets,
+    return StackBackward<decltype(zero)>(tape, dy, dstate, bound, with_reset_state, with_dx, targets,
                                          weight_masks)
         .run();
   });

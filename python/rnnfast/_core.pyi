@@ -110,7 +110,7 @@ def stack_backward(
     tape: StackTape,
     dy: _Array | None,
     *,
-    dfinal_state: Sequence[Sequence[_Array | None]] | None,
+    dstate: Sequence[Sequence[_Array | None]] | None,
     bound: float,
     with_reset_state: bool,
     with_dx: bool,

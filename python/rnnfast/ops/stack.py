@@ -171,7 +171,7 @@ def stack_backward(
         return _core.stack_backward(
             tape,
             dy,
-            dfinal_state=dstate,
+            dstate=dstate,
             bound=math.inf if bound is None else bound,
             with_reset_state=with_reset_state,
             with_dx=with_dx,
@@ -183,6 +183,9 @@ def stack_backward(
     try:
         return run(dy, dstate)
     except (TypeError, ValueError):
+        if not isinstance(tape, _core.StackTape):
+            given = type(tape).__name__
+            raise TypeError(f"{name}: tape must be that of stack_forward, got {given}") from None
         if tape.used:
             raise
     dy = None if dy is None else with_rows(_array(name, "dy", dy, 3))
