@@ -252,16 +252,19 @@ def test_memory_of_tapes_is_used_again() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "axes": ({"x": np.zeros((N, INPUTS), np.float32)}, "stack_forward: x must have 3 axes"),
-    "list": ({"x": [1.0]}, "stack_forward: x must be a NumPy array, got list"),
-    "dtype": ({"x": np.zeros((N, T, INPUTS))}, "stack_forward: x must be float32, got float64"),
-    "state": ({"state": [(np.zeros((N, H + 1), np.float32),)] * LAYERS}, "stack_forward: state h must have"),
+    "axes": ({"x": np.zeros((N, INPUTS), np.float32)}, "x must have 3 axes"),
+    "list": ({"x": [1.0]}, "x must be a NumPy array, got list"),
+    "dtype": ({"x": np.zeros((N, T, INPUTS))}, "x must be float32, got float64"),
+    "state": ({"state": [(np.zeros((N, H + 1), np.float32),)] * LAYERS}, "state h must have"),
     "states": (
         {"state": [(np.zeros((N, H), np.float32),)]},
-        "state must be as many as .* 3, got 1",
+        "state must be as many .* 3, got 1",
     ),
     "lengths": ({"lengths": np.array([T + 1] * N)}, r"lengths must be in 0\.\.T"),
-    "mask dtype": ({"input_masks": [np.ones((N, 1, INPUTS)), None, None]}, "input_masks must be float32"),
+    "mask dtype": (
+        {"input_masks": [np.ones((N, 1, INPUTS)), None, None]},
+        "input_masks must be float32",
+    ),
     "mask samples": (
         {"input_masks": [None, np.ones((N + 1, 1, H), np.float32), None]},
         "input_masks must have shape",
@@ -270,9 +273,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"input_masks": [None, np.ones((N, T + 1, H), np.float32), None]},
         "input_masks must have",
     ),
-    "hidden": ({"hidden_masks": [np.ones((N, H), np.float64)] * LAYERS}, "hidden_mask must be float32"),
-    "no layers": ({"input_masks": []}, "weights must be of one or two directions of every layer"),
-    "settings": ({"zoneout": [None]}, "zoneout must be as many as there are weights, 3, got 1"),
+    "hidden": (
+        {"hidden_masks": [np.ones((N, H), np.float64)] * LAYERS},
+        "hidden_mask must be float32",
+    ),
+    "no layers": (
+        {"input_masks": []},
+        "weights must be of one or two directions of every layer",
+    ),
+    "settings": ({"zoneout": [None]}, "zoneout must be as many .* 3, got 1"),
 }
 
 
@@ -283,7 +292,7 @@ def test_forward_refuses(name: str) -> None:
     x = changes.get("x", case.x)
     call = case.call._replace(**{key: value for key, value in changes.items() if key != "x"})
     for memory in (None, ops.TapeMemory()):
-        with pytest.raises((TypeError, ValueError), match=message):
+        with pytest.raises((TypeError, ValueError), match=f"^stack_forward: .*{message}"):
             ops.stack_forward(call, x, memory=memory)
 
 
@@ -293,7 +302,7 @@ def test_a_mask_cannot_make_samples_of_one() -> None:
     call = case.call._replace(
         input_masks=[None, np.ones((4, T, H), np.float32), None], hidden_masks=[None] * LAYERS
     )
-    with pytest.raises(ValueError, match="input_masks must have shape"):
+    with pytest.raises(ValueError, match="stack_forward: input_masks must have shape"):
         ops.stack_forward(call, case.x[:1], memory=ops.TapeMemory())
 
 
@@ -303,8 +312,8 @@ def test_backward_refuses() -> None:
     assert tape is not None
     words: Any = {"targets": case.targets(), "weight_masks": case.weight_masks}
     wrong: list[tuple[Any, dict[str, Any], str]] = [
-        ([1.0], {}, "stack_backward: dy must be a NumPy array, got list"),
-        (case.dy[0], {}, "stack_backward: dy must have 3 axes"),
+        ([1.0], {}, "dy must be a NumPy array, got list"),
+        (case.dy[0], {}, "dy must have 3 axes"),
         (case.dy.astype(np.float64), {}, "dy must be float32"),
         (case.dy[:, :-1], {}, "dy must have shape"),
         (case.dy, {"dstate": case.dstate[:-1]}, "dstate must be as many as there are weights, 3, got 2"),
@@ -314,10 +323,12 @@ def test_backward_refuses() -> None:
         (case.dy, {"targets": case.targets()[:-1]}, "targets must be as many as there are weights, 3, got 2"),
         (case.dy, {"targets": [own[:-1] for own in case.targets()]}, r"targets\[0\]\[3\] .* got none"),
         (case.dy, {"targets": [[*own, own[0]] for own in case.targets()]}, "must be 4 arrays, got 5"),
+        (case.dy, {"dstate": [()] * LAYERS}, "dstate must have one array per state, 1, got 0"),
+        (case.dy, {"weight_masks": [3.0] * LAYERS}, "weight_masks must be arrays or None, got float"),
         (case.dy, {"weight_masks": [None]}, "weight_masks must be as many as there are weights, 3, got 1"),
     ]
     for dy, changes, message in wrong:
-        with pytest.raises((TypeError, ValueError), match=message):
+        with pytest.raises((TypeError, ValueError), match=f"^stack_backward: .*{message}"):
             ops.stack_backward(tape, dy, **(words | changes))
         assert not tape.used
     with pytest.raises(TypeError, match=r"stack_backward: tape must be that of stack_forward, got tuple"):
@@ -334,7 +345,10 @@ def test_weights_that_do_not_fit_together_are_refused() -> None:
         [case.weights[0], case.weights[0], case.weights[2]],  # the second layer reads H values, not INPUTS
         [case.weights[0], other.weights[1], case.weights[2]],
     ):
-        with pytest.raises(ValueError, match=r"weights\[1\] must be of the cell, sizes and dtype"):
+        with pytest.raises(
+            ValueError,
+            match=r"^stack_forward: weights\[1\] must be of the cell, .* got float.* behind float32 gru",
+        ):
             ops.stack_forward(case.call._replace(weights=weights), case.x)
 
 

@@ -1,7 +1,10 @@
-"""The pool of threads under small jobs in quick succession: shared by samples, by units, and not at all."""
+"""The pool of threads under small jobs in quick succession, shared by samples, by units, and not at all; and
+threads of the caller that add to the same gradients.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -69,21 +72,8 @@ def ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
 
 
-@pytest.mark.parametrize(
-    ("make", "count"),
-    [
-        (lambda: plain(nn.GRU(40, 160, seed=0), ones(8, 4, 40)), 20),
-        (tied, 100),
-        (lambda: plain(nn.Linear(512, 512, seed=0), ones(8, 512)), 100),
-        (lambda: plain(nn.Conv1d(128, 512, 4, seed=0), ones(1, 8, 128)), 100),
-        (lambda: plain(nn.LayerNorm(200000), ones(2, 200000)), 100),
-        (lambda: plain(nn.Embedding(1000, 256, seed=0), np.arange(1000)[None]), 100),
-        (lambda: plain(nn.WaveNetStack(128, dilations=(1, 2), seed=0), ones(1, 8, 128)), 50),
-    ],
-    ids=["gru", "tied", "linear", "conv", "norm", "embedding", "wavenet"],
-)
-def test_threads_of_the_caller_lose_no_gradient(make: Callable[[], Step], count: int) -> None:
-    """Two at once, backward through layers that share parameters: every addition is there."""
+def one_by_one_and_at_once(make: Callable[[], Step], count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The gradients that `count` turns of each thread leave, first one thread after the other."""
     rnnfast.set_num_threads(1)
     layers, steps = make()
 
@@ -97,14 +87,70 @@ def test_threads_of_the_caller_lose_no_gradient(make: Callable[[], Step], count:
     for step in steps:
         run(step)
     expected = gradients()
+    assert all(gradient.any() for gradient in expected)
     for layer in layers:
         layer.zero_grad()
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(run, step) for step in steps]:
             done.result()
-    assert any(gradient.any() for gradient in expected)
-    for found, gradient in zip(gradients(), expected, strict=True):
-        assert same_bits(found, gradient)
+    return expected, gradients()
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda: plain(nn.GRU(40, 160, seed=0), ones(8, 4, 40)), 20),
+        (tied, 100),
+        (lambda: plain(nn.Linear(512, 512, seed=0), ones(8, 512)), 100),
+        (lambda: plain(nn.Conv1d(128, 512, 4, seed=0), ones(1, 8, 128)), 100),
+        (lambda: plain(nn.LayerNorm(200000), np.arange(4e5, dtype=np.float32).reshape(2, -1)), 100),
+        (lambda: plain(nn.Embedding(1000, 256, seed=0), np.arange(1000)[None]), 100),
+        (lambda: plain(nn.WaveNetStack(128, dilations=(1, 2), seed=0), ones(1, 8, 128)), 50),
+    ],
+    ids=["gru", "tied", "linear", "conv", "norm", "embedding", "wavenet"],
+)
+def test_threads_of_the_caller_lose_no_gradient(make: Callable[[], Step], count: int) -> None:
+    """Two at once, backward through layers that share parameters: every addition is there."""
+    expected, found = one_by_one_and_at_once(make, count)
+    for one, other in zip(expected, found, strict=True):
+        assert same_bits(one, other)
+
+
+def test_threads_lose_no_gradient_of_layers_of_two_kinds() -> None:
+    """A kernel adds to it, and `ops.accumulate` another value: the order shows in the last bits."""
+
+    def tied_to_linear() -> Step:
+        recurrent, linear = nn.GRU(400, 100, bias=False, seed=0), nn.Linear(400, 300, bias=False)
+        linear.weight = recurrent.weight_ih_l0
+        return [linear], [plain(linear, ones(1, 400))[1][0], plain(recurrent, ones(1, 2, 400))[1][0]]
+
+    expected, found = one_by_one_and_at_once(tied_to_linear, 100)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)  # one of them is a two hundredth
+
+
+def test_additions_with_nothing_in_common_do_not_wait_for_each_other() -> None:
+    """Wherever they go: here to the first place of a page of memory each."""
+
+    def zeros_of_a_page(*shape: int) -> np.ndarray:
+        memory = np.zeros(math.prod(shape) + 1024, np.float32)
+        first = -memory.ctypes.data % 4096 // 4
+        return memory[first : first + math.prod(shape)].reshape(shape)
+
+    rnnfast.set_num_threads(1)
+    sizes = (2048, 256), (2048, 512)
+    weights = ops.RecurrentWeights("lstm", weight_ih=ones(*sizes[0]), weight_hh=ones(*sizes[1]))
+    call = ops.StackCall([weights], None, None, None, None, [None], [None], [None], 0, False)
+    ys, _, _, tape = ops.stack_forward(call, ones(8, 200, 256), memory=ops.TapeMemory())
+    assert tape is not None
+    targets, other = [[zeros_of_a_page(*size) for size in sizes]], zeros_of_a_page(8)
+    moments = [time.perf_counter()]
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(ops.stack_backward, tape, ys[-1], targets=targets, weight_masks=[None])
+        while not job.done():
+            ops.accumulate([other], [ones(8)])
+            moments.append(time.perf_counter())
+    # Some microseconds of a tenth of a second; nearly all of it where one waits for the other.
+    assert max(np.diff(moments)) < 0.5 * (moments[-1] - moments[0])
 
 
 def test_threads_of_the_caller_lose_no_masked_gradient() -> None:

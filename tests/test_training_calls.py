@@ -124,6 +124,24 @@ def test_gradients_in_memory_of_another_kind() -> None:
     assert all(parameter.grad.any() for parameter in parameters)
 
 
+@pytest.mark.parametrize(
+    ("data", "grad", "message"),
+    [
+        (np.zeros(4, int), None, "data must be float32 or float64, got int64"),
+        (np.zeros(4, ">f4"), None, "data must be float32 or float64, got >f4"),
+        (np.zeros(4), np.zeros(4, np.float32), "grad must be float64, got float32"),
+        (np.zeros(4), np.zeros(3), r"grad must have shape \(4,\), got \(3,\)"),
+        (np.zeros((2, 2)), None, r"data must have shape \(4,\), got \(2, 2\)"),
+        (np.zeros(4), np.zeros(8)[::2], "grad must be contiguous and aligned, got strides"),
+        (np.zeros(4), np.frombuffer(bytearray(33), np.float64, 4, 1), "grad must be contiguous and aligned"),
+        (np.zeros(4), np.frombuffer(bytes(32), np.float64), "grad must be writable, got a read-only array"),
+    ],
+)
+def test_memory_that_no_kernel_can_add_to_is_refused(data: Any, grad: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"ParameterBuffer: {message}"):
+        nn.ParameterBuffer(data, grad)
+
+
 def test_nothing_is_added_where_one_array_does_not_fit() -> None:
     targets = [np.zeros(3, np.float32), np.zeros(3, np.float32)]
     with pytest.raises(ValueError, match="contiguous and alike"):

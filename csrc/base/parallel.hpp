@@ -1,5 +1,5 @@
-// The only file, with parallel.cpp, that knows threads: a pool of std::thread that runs numbered parts of one
-// job.
+// The only file, with parallel.cpp, that starts threads: a pool of std::thread that runs numbered parts of
+// one job. (Threads of the caller meet in python/gradient_turn.hpp.)
 //
 // Parts are contiguous shares of outputs, never of a sum, so the number of threads cannot change a bit of any
 // result. The pool starts at the first job that needs it, counts only the CPUs this process may use (affinity

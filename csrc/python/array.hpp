@@ -53,9 +53,12 @@ std::string shape_text(const Size* shape, std::size_t axes) {
 inline std::string description(const py::object& object) {
   if (!py::isinstance<py::array>(object)) return py::str(py::type::of(object).attr("__name__"));
   const auto array = py::reinterpret_borrow<py::array>(object);
-  return std::string(array.writeable() ? "" : "read-only ") +
-         (array.flags() & py::array::c_style ? "" : "strided ") + py::str(array.dtype()).cast<std::string>() +
-         " of shape " + shape_text(array.shape(), static_cast<std::size_t>(array.ndim()));
+  const std::string type = py::str(py::type::of(object).attr("__name__"));
+  return (type == "ndarray" ? "" : type + " of ") + (array.writeable() ? "" : "read-only ") +
+         (array.flags() & py::array::c_style ? "" : "strided ") +
+         (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_ ? "" : "misaligned ") +
+         py::str(array.dtype()).cast<std::string>() + " of shape " +
+         shape_text(array.shape(), static_cast<std::size_t>(array.ndim()));
 }
 
 template <class T, std::size_t kAxes>

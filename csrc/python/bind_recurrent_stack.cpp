@@ -27,13 +27,16 @@ struct Stack {
     check_by_k("state", state, count);
     check_by_k("reset_state", reset_state, count);
     for (std::size_t k = 0; k < count; ++k) {
-      if (!weights[k] || settings[k] == nullptr) fail("weights, settings", "must not be None");
+      if (!weights[k]) fail("weights", "must not be None");
+      if (settings[k] == nullptr) fail("settings", "must not be None");
       const PackedWeights &own = *weights[k], &first = *weights.front();
       const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
       if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
           own.projection != first.projection || own.is_double != first.is_double ||
           own.inputs != (k < directions() ? first.inputs : outputs))
-        fail("weights[" + std::to_string(k) + "]", "must be of the cell, sizes and dtype of those before it");
+        fail("weights[" + std::to_string(k) + "]",
+             "must be of the cell, sizes and dtype of those before it, got " + own.description() +
+                 " behind " + first.description());
       if (settings[k]->recompute != settings.front()->recompute)
         fail("recompute", "must be the same for all");
     }

@@ -61,6 +61,12 @@ index_t PackedWeights::tape_row(bool masked) const {
   return by_width(is_double, [&](auto zero) { return kernel<decltype(zero)>().tape_row(all); });
 }
 
+std::string PackedWeights::description() const {
+  return std::string(is_double ? "float64 " : "float32 ") + facts().name + " of " + std::to_string(inputs) +
+         " inputs and " + std::to_string(hidden) + " units" +
+         (projection > 0 ? " with a projection to " + std::to_string(projection) : "");
+}
+
 py::array PackedWeights::pack(bool for_backward) const {
   return by_width(is_double, [&](auto zero) -> py::array {
     using T = decltype(zero);

@@ -44,6 +44,7 @@ class PackedWeights {
   }
   bool with_bias() const { return arrays_[2].has_value(); }
   const api::CellFacts& facts() const { return variant->cells[cell]; }
+  std::string description() const;  // for errors
   // The sizes that are not those of a call.
   api::RecurrentDims dims() const { return {0, 0, inputs, hidden, projection, layer_norm, false, 1}; }
   double operations(index_t rows) const {

@@ -53,7 +53,9 @@ api::UnitWeights<T> unit_weights(const py::dict& arrays, const api::CellFacts& f
 template <class Pointer, class Convert>
 void fill_states(Pointer (&to)[api::kMostStates], const Arrays& arrays, const api::CellFacts& facts,
                  const api::RecurrentDims& dims, const char* name, Convert&& convert) {
-  if (static_cast<int>(arrays.size()) != facts.states) fail(name, "has the wrong number of states");
+  if (static_cast<int>(arrays.size()) != facts.states)
+    fail(name, "must have one array per state, " + std::to_string(facts.states) + ", got " +
+                   std::to_string(arrays.size()));
   for (int s = 0; s < facts.states; ++s)
     to[s] = convert(arrays[static_cast<std::size_t>(s)], dims.state_size(s));
 }

@@ -1,5 +1,5 @@
 // Stacked recurrent layers over whole sequences, backward: the last layer first.
-#include "python/gradient_lock.hpp"
+#include "python/gradient_turn.hpp"
 #include "python/recurrent_stack.hpp"
 
 namespace rnnfast::python {
@@ -83,14 +83,15 @@ class StackBackward {
                  (next < targets.size() ? description(targets[next]) : "none"));
       }
       place = data_of<T>(target);
-      added_to_[k].add(place);
+      added_to_[k].add(place, (index_t{1} * ... * sizes));
       ++next;
     });
     if (next != targets.size()) {
       fail(name, "must be " + std::to_string(next) + " arrays, got " + std::to_string(targets.size()));
     }
     if (weight_masks_[k].is_none()) return;
-    if (!py::isinstance<py::array>(weight_masks_[k])) fail("weight_masks", "must be arrays or None");
+    if (!py::isinstance<py::array>(weight_masks_[k]))
+      fail("weight_masks", "must be arrays or None, got " + description(weight_masks_[k]));
     const index_t rows = weights.facts().gates * weights.hidden;
     check_shape<T>(py::reinterpret_borrow<py::array>(weight_masks_[k]),
                    std::array<index_t, 2>{rows, weights.dims().outputs()}, "weight_masks");
@@ -128,15 +129,13 @@ class StackBackward {
     T* const target = data_of<T>(targets_[k][kWeightHh].ptr());
     const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
     arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
-    without_interpreter(call.operations(), [&] {
-      const GradientLock lock(added_to_[k]);
-      kernel.backward(arguments);
-      const T* from = arguments.gradients.dweight_hh;
-      T* to = target;
-      for (index_t row = 0; mask && row < mask->shape(0); ++row) {
-        for (index_t column = 0; column < mask->shape(1); ++column) *to++ += *from++ * (*mask)(row, column);
-      }
-    });
+    const GradientTurn turn(added_to_[k], call.operations());
+    kernel.backward(arguments);
+    const T* from = arguments.gradients.dweight_hh;
+    T* to = target;
+    for (index_t row = 0; mask && row < mask->shape(0); ++row) {
+      for (index_t column = 0; column < mask->shape(1); ++column) *to++ += *from++ * (*mask)(row, column);
+    }
     return dx;
   }
 

@@ -12,7 +12,7 @@ from .. import init, ops
 from ..ops.conv1d import activation_name, steps_out
 from .arguments import check_dtype, check_flag, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 from .states import SequenceLayout
 from .versioned import Versioned
 
@@ -165,7 +165,7 @@ class Conv1d(Module):
         dy = self._layout.check("Conv1d.backward", "dy", dy, self.out_channels, "out_channels", front)
         self._close(tape)
         dx, dweight, dbias = ops.conv1d_backward(weights, x, y, dy)
-        accumulate((self.weight, self.bias), (dweight, dbias))
+        add_gradients((self.weight, self.bias), (dweight, dbias))
         assert dx is not None
         return dx
 

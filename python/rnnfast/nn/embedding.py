@@ -9,7 +9,7 @@ import numpy as np
 from .. import init, ops
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 
 
 class Embedding(Module):
@@ -93,5 +93,5 @@ class Embedding(Module):
         check_array("Embedding.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=shape)
         self._close(tape)
         dweight = ops.embedding_backward(index, dy, self.num_embeddings, ignored=self.padding_index)
-        accumulate((self.weight,), (dweight,))
+        add_gradients((self.weight,), (dweight,))
         return np.zeros(index.shape, self.dtype)

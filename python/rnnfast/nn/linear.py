@@ -9,7 +9,7 @@ import numpy as np
 from .. import init, ops
 from .arguments import check_array, check_dtype, check_flag, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 
 
 class Linear(Module):
@@ -91,5 +91,5 @@ class Linear(Module):
         check_array("Linear.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=sizes)
         self._close(tape)
         dx, dweight, dbias = ops.linear_backward(x, dy, weight, self.bias is not None)
-        accumulate((self.weight, self.bias), (dweight, dbias))
+        add_gradients((self.weight, self.bias), (dweight, dbias))
         return dx

@@ -12,7 +12,7 @@ from .. import ops
 from ..ops.conv1d import activation_name
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 
 
 class LayerNorm(Module):
@@ -89,5 +89,5 @@ class LayerNorm(Module):
         check_array("LayerNorm.backward", "dy", dy, dtype=self.dtype, axes=axes, sizes=x.shape)
         self._close(tape)
         dx, dgamma, dbeta = ops.layer_norm_backward(x, y, gain, moments, dy, activation=self.activation)
-        accumulate((self.weight, self.bias), (dgamma, dbeta))
+        add_gradients((self.weight, self.bias), (dgamma, dbeta))
         return dx

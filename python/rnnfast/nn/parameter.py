@@ -28,6 +28,10 @@ class ParameterBuffer:
         grad: gradients, like `data`; zeros when not given.
         version: raised by whoever changes `data`, so that packed copies are made anew.
 
+    Raises:
+        TypeError: if `data` has another dtype or `grad` has not that of `data`.
+        ValueError: if one is not flat, contiguous and aligned, or `grad` is of another size or read-only.
+
     `stamp` changes with every change of a parameter that lives here, and is None while somebody holds an
     array through which one may be written to.
     """
@@ -37,6 +41,10 @@ class ParameterBuffer:
     def __init__(self, data: Array, grad: Array | None = None, version: int = 0) -> None:
         self.data = np.asarray(data)  # the same memory, for kernels that read plain arrays
         self.grad = np.zeros_like(self.data) if grad is None else np.asarray(grad)
+        _check_memory("data", self.data, (np.dtype(np.float32), np.dtype(np.float64)), self.data.size)
+        _check_memory("grad", self.grad, (self.data.dtype,), self.data.size)
+        if not self.grad.flags.writeable:
+            raise ValueError("ParameterBuffer: grad must be writable, got a read-only array")
         self.version = version
         self._touched = 0
         self._exposures: set[int] = set()  # not a count: threads may add and discard at once
@@ -68,6 +76,18 @@ class ParameterBuffer:
         self.data, self.grad, self.version = state
         self._touched = 0
         self._exposures = set()  # a copy has views of its own
+
+
+def _check_memory(name: str, array: Array, dtypes: tuple[np.dtype[Any], ...], size: int) -> None:
+    if array.dtype not in dtypes:
+        raise TypeError(f"ParameterBuffer: {name} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
+    if array.shape != (size,):
+        raise ValueError(f"ParameterBuffer: {name} must have shape ({size},), got {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(
+            f"ParameterBuffer: {name} must be contiguous and aligned, got strides {array.strides} at "
+            f"{array.ctypes.data:#x}; pass a copy"
+        )
 
 
 class _Exposure:
@@ -218,13 +238,18 @@ def check_replacement(owner: str, name: str, before: Any, value: Any) -> None:
         )
 
 
-def accumulate(parameters: Iterable[Parameter | None], gradients: Iterable[Array | None]) -> None:
-    """Add to the gradients of parameters, in one call. None is left out: the bias of a layer without one.
+def add_gradients(parameters: Iterable[Parameter | None], gradients: Iterable[Array | None]) -> None:
+    """Add to the gradients of parameters, in one call. A layer without bias has None in its place.
 
     Threads that do so at once lose nothing: see ``ops.accumulate``.
     """
-    targets = [parameter.grad_value for parameter in parameters if parameter is not None]
-    ops.accumulate(targets, [gradient for gradient in gradients if gradient is not None])
+    targets, sources = [], []
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if parameter is not None:
+            assert gradient is not None
+            targets.append(parameter.grad_value)
+            sources.append(gradient)
+    ops.accumulate(targets, sources)
 
 
 def zero_gradients(parameters: Sequence[Parameter]) -> None:

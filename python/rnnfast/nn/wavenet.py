@@ -14,7 +14,7 @@ from .. import init, ops
 from ..ops.wavenet_weights import LAYER_ARRAYS
 from .arguments import check_array, check_dtype, check_size
 from .module import Module, Tape
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 from .states import SequenceLayout
 from .versioned import Versioned
 
@@ -210,7 +210,7 @@ class WaveNetStack(Module):
         )
         self._close(tape)
         dx, dcondition, layers = ops.wavenet_backward(own, dy)
-        accumulate(chain.from_iterable(self._layers()), chain.from_iterable(layers))
+        add_gradients(chain.from_iterable(self._layers()), chain.from_iterable(layers))
         if held and dcondition is not None:
             dcondition = ops.sum_over_steps(dcondition)
         return dx, dcondition

@@ -17,7 +17,7 @@ import numpy as np
 from .. import init, ops
 from ..ops.weights import UNIT_WEIGHTS
 from .options import Options
-from .parameter import Array, Parameter, accumulate
+from .parameter import Array, Parameter, add_gradients
 
 _INITIAL = "initial_"
 
@@ -161,7 +161,7 @@ class DirectionWeights:
 
     def accumulate_initial(self, gradients: list[Array]) -> None:
         """Add gradients of states, [N, size] each, to those of the trainable initial state."""
-        accumulate(self.initial, (gradient.sum(axis=0) for gradient in gradients))
+        add_gradients(self.initial, (gradient.sum(axis=0) for gradient in gradients))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_checked": None}

@@ -3,8 +3,8 @@ and in ``backend`` is ``_core`` called. Sequences are ``[N, T, F]`` with any str
 ``x.transpose(1, 0, 2)`` for a time-major ``x``.
 
 Results do not depend, to the bit, on the number of threads, on the other samples of a batch, on where a
-sequence is cut in time, nor on which instruction set with FMA runs them. Not here: layers, parameters and the
-accumulation of their gradients (``rnnfast.nn``).
+sequence is cut in time, nor on which instruction set with FMA runs them. Not here: layers and their
+parameters (``rnnfast.nn``).
 """
 
 from .arrays import States, empty

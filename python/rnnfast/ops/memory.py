@@ -52,7 +52,8 @@ class TapeMemory:
 def accumulate(targets: list[Array], sources: list[Array]) -> None:
     """target += source for arrays that are alike, pair by pair, in one call.
 
-    Threads that add to the same targets at once, here or in `stack_backward`, wait for each other.
+    Threads that add to the same memory at once, here or in `stack_backward`, take turns. Not so whoever reads
+    or clears it meanwhile.
 
     Args:
         targets: contiguous, changed in place.

@@ -7,7 +7,8 @@ of the second layer. y of all directions of a layer, side by side, is the input 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,13 +122,14 @@ def stack_forward(
             memory=memory,
         )
 
-    _check_by_k(name, "state", call.state)
-    _check_by_k(name, "reset_state", call.reset_state)
+    _check_states(name, "state", call.state)
+    _check_states(name, "reset_state", call.reset_state)
     try:
         return run(x, call)
     except (TypeError, ValueError):
         # Not as kernels read it: wrong, which is told in better words, or in need of a copy.
-        return run(*_checked(name, x, call))
+        with _in_the_name_of(name):
+            return run(*_checked(name, x, call))
 
 
 def stack_backward(
@@ -151,7 +153,7 @@ def stack_backward(
         targets: for each k contiguous arrays that the gradients of its weights are added to: of weight_ih,
             weight_hh, and as far as there are such weights bias_ih, bias_hh, weight_ch, weight_hr, gamma_ih,
             gamma_hh, gamma_c, beta_c, gamma, beta. Those of one k share no memory with each other, and none
-            does with what the call reads. Calls in several threads may have the same ones: they take turns.
+            does with what the call reads. Calls in several threads that have the same ones take turns.
         weight_masks: for each k what weight_hh was multiplied by, None for nothing.
         bound: as in `recurrent_backward`.
         with_reset_state: whether gradients of the states after cuts are wanted.
@@ -179,7 +181,7 @@ def stack_backward(
             weight_masks=weight_masks,
         )
 
-    _check_by_k(name, "dstate", dstate)
+    _check_states(name, "dstate", dstate)
     try:
         return run(dy, dstate)
     except (TypeError, ValueError):
@@ -194,15 +196,22 @@ def stack_backward(
     _check_sequence(name, "weight_masks", weight_masks)
     for k, own in enumerate(targets):
         _check_sequence(name, f"targets[{k}]", own)
-    try:
+    with _in_the_name_of(name):
         return run(dy, dstate)
+
+
+@contextmanager
+def _in_the_name_of(name: str) -> Iterator[None]:
+    """Errors of the core name who called it."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         if not str(error).startswith("_core: "):
             raise
         raise type(error)(str(error).replace("_core", name, 1)) from None
 
 
-def _check_by_k(name: str, argument: str, states: Sequence[States] | None) -> None:
+def _check_states(name: str, argument: str, states: Sequence[States] | None) -> None:
     """Arrays ``[K, N, size]`` as they are returned, one per state, would be read as those of k = 0, 1, …."""
     for parts in () if states is None else states:
         if isinstance(parts, np.ndarray):

@@ -1,0 +1,43 @@
+// Threads of the caller that add to the same gradients take turns: an addition of two at once would be lost.
+//
+// Turns are taken with all gradients of an addition at once and do not nest, so that no two threads wait for
+// each other. Who waits for a turn has given up the interpreter, and who has a turn never waits for the
+// interpreter: a thread that is stopped there keeps no other from its turn.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "python/array.hpp"
+
+namespace rnnfast::python {
+
+// The memory of some gradients.
+class GradientSet {
+ public:
+  template <class T>
+  void add(const T* gradient, index_t count) {
+    extents_.emplace_back(gradient, gradient + count);
+  }
+  bool meets(const GradientSet& other) const;
+
+ private:
+  std::vector<std::pair<const void*, const void*>> extents_;  // begin and end
+};
+
+// While it lives no other thread has a turn with any of the memory, and Python is out of reach: the
+// interpreter, which the caller holds, is released for many operations or for a wait, and taken back last.
+class GradientTurn {
+ public:
+  GradientTurn(const GradientSet& gradients, double operations);
+  ~GradientTurn();
+  GradientTurn(const GradientTurn&) = delete;
+  GradientTurn& operator=(const GradientTurn&) = delete;
+
+ private:
+  std::optional<py::gil_scoped_release> released_;
+  const GradientSet& gradients_;
+};
+
+}  // namespace rnnfast::python
