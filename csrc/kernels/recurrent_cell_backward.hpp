@@ -111,14 +111,14 @@ class CellBackward {
   // What `act` will read of a row's units in the panel from `unit` on: the tape lies too far apart, row by
   // row, for the hardware to foresee it.
   RNNFAST_INLINE void prefetch(const Block& block, index_t r, index_t unit) const {
-    if (normed_ || projected_) return;
     const index_t end = hidden_ - unit < kDenseWidth<T> ? hidden_ : unit + kDenseWidth<T>;
     const auto fetch = [&](index_t at) RNNFAST_INLINE_BODY {
+      if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + at, 0, 2);
+      if (normed_ || projected_) return;
       const T* const tape = block.tape[r] + at;
       for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
       for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + at, 0, 2);
       if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + at, 0, 2);
-      if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + at, 0, 2);
     };
     if (unit == 0) fetch(0);
     // The last value of a line's worth: a run that begins within a line reaches into one more.
@@ -142,7 +142,8 @@ class CellBackward {
     T *const line = block.line[r], *const tape = block.tape[r], *const dsums = room_;
     const index_t group = block.group[r];
     NormGradient<T> first, second;
-    const auto behind_cell = [&](index_t unit, int place, index_t left, CellValues& values) {
+    const auto behind_cell = [&](index_t unit, int place, index_t left,
+                                 CellValues& values) RNNFAST_INLINE_BODY {
       through_state(block, r, unit, values);
       if (!projected_) {
         T* const direct = block.dstate[0][r] + unit;
@@ -169,8 +170,8 @@ class CellBackward {
         }
       }
     };
-    CellValues values;
-    const auto from_gates = [&](index_t unit, int place, index_t left) {
+    const auto from_gates = [&](index_t unit, int place, index_t left) RNNFAST_INLINE_BODY {
+      CellValues values;
       load_states(block, r, unit, values);
       gates_again(block, r, unit, left, values);
       through_output(load_up_to(line + unit, left), values);
@@ -179,7 +180,8 @@ class CellBackward {
     if constexpr (Cell::kOutputState > 0) {
       if (split_) {
         through_output_norm(block, r);  // leaves the gates in dsums, and in the line the gradient of c
-        for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) {
+        for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) RNNFAST_INLINE_BODY {
+          CellValues values;
           load_states(block, r, unit, values);
           for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = V::load(dsums + s * run_ + unit);
           values.dsum[Cell::kOutputSum] = V::load(room_ + Cell::kSums * run_ + unit);
@@ -238,9 +240,21 @@ class CellBackward {
       values.unit[k] = load_up_to(unit_.weight_ch + k * hidden_ + unit, left);
   }
 
+  // What `act_normalised` will read of a vector's units, while it is at the row before.
+  RNNFAST_INLINE void fetch_normalised(const Block& block, index_t r, index_t unit) const {
+    const T* const tape = block.tape[r] + unit;
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      __builtin_prefetch(tape + row_.normalised + gate * hidden_, 1, 2);
+      if (split_) __builtin_prefetch(tape + row_.second + gate * hidden_, 1, 2);
+    }
+    for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
+    if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
+  }
+
   // The gates from what was normalised, as forward made them.
   RNNFAST_INLINE void gates_again(const Block& block, index_t r, index_t unit, index_t left,
                                   CellValues& values) const {
+    if (r + 1 < block.count) fetch_normalised(block, r + 1, unit);
     constexpr index_t kWidth = ForwardWeights<Cell, T>::kWidth;
     const T* const tape = block.tape[r];
     V sum[Cell::kSums], next[Cell::kStates];
@@ -277,14 +291,16 @@ class CellBackward {
     T *const line = block.line[r], *const gates = room_, *const dsum = room_ + Cell::kSums * run_;
     const T* const kept = block.tape[r] + row_.moments;
     const V mean = V::broadcast(kept[2]), rstd = V::broadcast(kept[3]);
-    CellValues values;
-    const auto norm_now = [&] { return (Cell::output_state(values.tape, values.previous) - mean) * rstd; };
+    const auto norm_of = [&](const CellValues& values) RNNFAST_INLINE_BODY {
+      return (Cell::output_state(values.tape, values.previous) - mean) * rstd;
+    };
     NormGradient<T> norm_gradient;
-    for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) {
+    for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) RNNFAST_INLINE_BODY {
+      CellValues values;
       load_states(block, r, unit, values);
       gates_again(block, r, unit, left, values);
       for (int s = 0; s < Cell::kTape; ++s) values.tape[s].store(gates + s * run_ + unit);
-      const V norm = first_lanes_of(norm_now(), left), gamma = load_up_to(unit_.gamma_c + unit, left);
+      const V norm = first_lanes_of(norm_of(values), left), gamma = load_up_to(unit_.gamma_c + unit, left);
       V dc;
       Cell::output_gradient(values.tape, fma(gamma, norm, load_up_to(unit_.beta_c + unit, left)),
                             load_up_to(line + unit, left), dc, values.dsum);
@@ -296,10 +312,11 @@ class CellBackward {
     });
     norm_gradient.finish(hidden_, kept[3]);
     for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
+      CellValues values;
       for (int s = 0; s < Cell::kTape; ++s) values.tape[s] = V::load(gates + s * run_ + unit);
       for (int s = 1; s < Cell::kStates; ++s)
         values.previous[s] = load_up_to(block.previous[s][r] + unit, hidden_ - unit);
-      norm_gradient(V::load(line + unit), norm_now()).store(line + unit);
+      norm_gradient(V::load(line + unit), norm_of(values)).store(line + unit);
     }
   }
 
