@@ -133,12 +133,16 @@ class SumLines {
     return weights_.start_of(call_.packed, panel) + sum * Weights::kWidth;
   }
 
-  // gamma norm(line) + shift for one vector of gate `gate`; the norm goes to the tape.
+  // gamma norm(line) + shift for one vector of gate `gate`; the norm goes to the tape, of which the next row
+  // is fetched meanwhile.
   RNNFAST_INLINE V normalised(const T* line, int gate, index_t unit, Moments<T> found, T* tape,
                               index_t offset, const T* gamma, V shift) const {
     const index_t left = hidden_ - unit, place = gate * hidden_ + unit;
     const V norm = (V::load(line + gate * run_ + unit) - V::broadcast(found.mean)) * V::broadcast(found.rstd);
-    if (tape != nullptr) store_up_to(norm, tape + offset + place, left);
+    if (tape != nullptr) {
+      __builtin_prefetch(tape + tape_row_.stride + offset + place, 1, 2);
+      store_up_to(norm, tape + offset + place, left);
+    }
     return fma(load_up_to(gamma + place, left), norm, shift);
   }
 
