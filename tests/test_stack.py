@@ -341,14 +341,12 @@ def test_backward_refuses() -> None:
 
 def test_weights_that_do_not_fit_together_are_refused() -> None:
     case, other = Case("gru", np.float32, 1), Case("gru", np.float64, 1)
-    for weights in (
-        [case.weights[0], case.weights[0], case.weights[2]],  # the second layer reads H values, not INPUTS
-        [case.weights[0], other.weights[1], case.weights[2]],
+    for second, message in (
+        (case.weights[0], "must have 6 inputs, got float32 gru of 3 inputs and 6 units"),
+        (other.weights[1], "must be of the cell, .* got float64 gru of .* behind float32 gru of 3 inputs"),
     ):
-        with pytest.raises(
-            ValueError,
-            match=r"^stack_forward: weights\[1\] must be of the cell, .* got float.* behind float32 gru",
-        ):
+        weights = [case.weights[0], second, case.weights[2]]
+        with pytest.raises(ValueError, match=rf"^stack_forward: weights\[1\] {message}"):
             ops.stack_forward(case.call._replace(weights=weights), case.x)
 
 

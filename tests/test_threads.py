@@ -149,6 +149,7 @@ def test_additions_with_nothing_in_common_do_not_wait_for_each_other() -> None:
         while not job.done():
             ops.accumulate([other], [ones(8)])
             moments.append(time.perf_counter())
+    job.result()
     # Some microseconds of a tenth of a second; nearly all of it where one waits for the other.
     assert max(np.diff(moments)) < 0.5 * (moments[-1] - moments[0])
 
@@ -173,7 +174,7 @@ def test_threads_of_the_caller_lose_no_masked_gradient() -> None:
 
     backward(40)
     expected = [target.copy() for target in targets]
-    for _ in range(5):  # without the lock one was lost in six rounds of ten
+    for _ in range(5):  # without turns one was lost in six rounds of ten
         for target in targets:
             target.fill(0)
         with ThreadPoolExecutor(2) as pool:

@@ -111,10 +111,11 @@ class CellBackward {
   // What `act` will read of a row's units in the panel from `unit` on: the tape lies too far apart, row by
   // row, for the hardware to foresee it.
   RNNFAST_INLINE void prefetch(const Block& block, index_t r, index_t unit) const {
+    if (projected_) return;
     const index_t end = hidden_ - unit < kDenseWidth<T> ? hidden_ : unit + kDenseWidth<T>;
     const auto fetch = [&](index_t at) RNNFAST_INLINE_BODY {
       if (block.dy[r] != nullptr) __builtin_prefetch(block.dy[r] + at, 0, 2);
-      if (normed_ || projected_) return;
+      if (normed_) return;  // nothing else before the row is whole: see fetch_normalised
       const T* const tape = block.tape[r] + at;
       for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
       for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + at, 0, 2);
@@ -173,6 +174,7 @@ class CellBackward {
     const auto from_gates = [&](index_t unit, int place, index_t left) RNNFAST_INLINE_BODY {
       CellValues values;
       load_states(block, r, unit, values);
+      if (r + 1 < block.count) fetch_normalised(block, r + 1, unit);
       gates_again(block, r, unit, left, values);
       through_output(load_up_to(line + unit, left), values);
       behind_cell(unit, place, left, values);
@@ -254,7 +256,6 @@ class CellBackward {
   // The gates from what was normalised, as forward made them.
   RNNFAST_INLINE void gates_again(const Block& block, index_t r, index_t unit, index_t left,
                                   CellValues& values) const {
-    if (r + 1 < block.count) fetch_normalised(block, r + 1, unit);
     constexpr index_t kWidth = ForwardWeights<Cell, T>::kWidth;
     const T* const tape = block.tape[r];
     V sum[Cell::kSums], next[Cell::kStates];
@@ -298,6 +299,7 @@ class CellBackward {
     for_each_vector<T>(hidden_, [&](index_t unit, int place, index_t left) RNNFAST_INLINE_BODY {
       CellValues values;
       load_states(block, r, unit, values);
+      if (r + 1 < block.count) fetch_normalised(block, r + 1, unit);
       gates_again(block, r, unit, left, values);
       for (int s = 0; s < Cell::kTape; ++s) values.tape[s].store(gates + s * run_ + unit);
       const V norm = first_lanes_of(norm_of(values), left), gamma = load_up_to(unit_.gamma_c + unit, left);

@@ -83,11 +83,12 @@ class SumLines {
     for (index_t r = 0; r < count; ++r) {
       T* const sums = line(first + r);
       const Moments<T> found = moments(sums, Cell::kGates, hidden_, run_);
+      const RowTapes tapes(tape, r, count);
       for (int s = 0; s < Cell::kSums; ++s) {
         for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
           V sum = V::load(start(unit / kWidth, s) + unit % kWidth);
           if (s < Cell::kGates)
-            sum = normalised(sums, s, unit, found, tape[r], tape_row_.normalised, call_.unit.gamma_ih, sum);
+            sum = normalised(sums, s, unit, found, tapes, tape_row_.normalised, call_.unit.gamma_ih, sum);
           sum.store(sums + s * run_ + unit);
         }
       }
@@ -119,9 +120,9 @@ class SumLines {
     for (index_t r = 0; r < count; ++r) {
       T* const own = line(first + r);
       if (split_) {
-        normalise_hidden(own, hidden_lines_ + r * hidden_stride_, tape[r]);
+        normalise_hidden(own, hidden_lines_ + r * hidden_stride_, RowTapes(tape, r, count));
       } else {
-        normalise_joint(own, tape[r]);
+        normalise_joint(own, RowTapes(tape, r, count));
       }
     }
   }
@@ -133,42 +134,48 @@ class SumLines {
     return weights_.start_of(call_.packed, panel) + sum * Weights::kWidth;
   }
 
-  // gamma norm(line) + shift for one vector of gate `gate`; the norm goes to the tape, of which the next row
-  // is fetched meanwhile.
-  RNNFAST_INLINE V normalised(const T* line, int gate, index_t unit, Moments<T> found, T* tape,
+  // The tapes of row r of `count` and of the next one, null where there is none.
+  struct RowTapes {
+    T *own, *next;
+
+    RNNFAST_INLINE RowTapes(T* const* tape, index_t r, index_t count)
+        : own(tape[r]), next(r + 1 < count ? tape[r + 1] : nullptr) {}
+  };
+
+  // gamma norm(line) + shift for one vector of gate `gate`; the norm goes to the tape, and the next row's is
+  // fetched meanwhile.
+  RNNFAST_INLINE V normalised(const T* line, int gate, index_t unit, Moments<T> found, const RowTapes& tapes,
                               index_t offset, const T* gamma, V shift) const {
     const index_t left = hidden_ - unit, place = gate * hidden_ + unit;
     const V norm = (V::load(line + gate * run_ + unit) - V::broadcast(found.mean)) * V::broadcast(found.rstd);
-    if (tape != nullptr) {
-      __builtin_prefetch(tape + tape_row_.stride + offset + place, 1, 2);
-      store_up_to(norm, tape + offset + place, left);
-    }
+    if (tapes.next != nullptr) __builtin_prefetch(tapes.next + offset + place, 1, 2);
+    if (tapes.own != nullptr) store_up_to(norm, tapes.own + offset + place, left);
     return fma(load_up_to(gamma + place, left), norm, shift);
   }
 
-  void normalise_hidden(T* line, const T* hidden_line, T* tape) const {
+  void normalise_hidden(T* line, const T* hidden_line, const RowTapes& tapes) const {
     const Moments<T> found = moments(hidden_line, Cell::kGates, hidden_, run_);
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       T* const sums = line + Cell::kHiddenSum[gate] * run_;
       for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
-        normalised(hidden_line, gate, unit, found, tape, tape_row_.second, call_.unit.gamma_hh,
+        normalised(hidden_line, gate, unit, found, tapes, tape_row_.second, call_.unit.gamma_hh,
                    V::load(sums + unit))
             .store(sums + unit);
       }
     }
-    if (tape != nullptr) tape[tape_row_.moments + 1] = found.rstd;
+    if (tapes.own != nullptr) tapes.own[tape_row_.moments + 1] = found.rstd;
   }
 
-  void normalise_joint(T* line, T* tape) const {
+  void normalise_joint(T* line, const RowTapes& tapes) const {
     const Moments<T> found = moments(line, Cell::kGates, hidden_, run_);
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       for (index_t unit = 0; unit < hidden_; unit += V::kLanes) {
         const V shift = load_up_to(call_.unit.beta + gate * hidden_ + unit, hidden_ - unit);
-        normalised(line, gate, unit, found, tape, tape_row_.normalised, call_.unit.gamma, shift)
+        normalised(line, gate, unit, found, tapes, tape_row_.normalised, call_.unit.gamma, shift)
             .store(line + gate * run_ + unit);
       }
     }
-    if (tape != nullptr) tape[tape_row_.moments] = found.rstd;
+    if (tapes.own != nullptr) tapes.own[tape_row_.moments] = found.rstd;
   }
 
   const api::RecurrentCall<T>& call_;

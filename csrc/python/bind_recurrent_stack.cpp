@@ -30,13 +30,15 @@ struct Stack {
       if (!weights[k]) fail("weights", "must not be None");
       if (settings[k] == nullptr) fail("settings", "must not be None");
       const PackedWeights &own = *weights[k], &first = *weights.front();
-      const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
+      const std::string name = "weights[" + std::to_string(k) + "]";
       if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
-          own.projection != first.projection || own.is_double != first.is_double ||
-          own.inputs != (k < directions() ? first.inputs : outputs))
-        fail("weights[" + std::to_string(k) + "]",
-             "must be of the cell, sizes and dtype of those before it, got " + own.description() +
-                 " behind " + first.description());
+          own.projection != first.projection || own.is_double != first.is_double)
+        fail(name, "must be of the cell, sizes and dtype of those before it, got " + own.description() +
+                       " behind " + first.description());
+      const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
+      const index_t inputs = k < directions() ? first.inputs : outputs;
+      if (own.inputs != inputs)
+        fail(name, "must have " + std::to_string(inputs) + " inputs, got " + own.description());
       if (settings[k]->recompute != settings.front()->recompute)
         fail("recompute", "must be the same for all");
     }

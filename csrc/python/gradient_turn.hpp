@@ -18,7 +18,7 @@ class GradientSet {
  public:
   template <class T>
   void add(const T* gradient, index_t count) {
-    extents_.emplace_back(gradient, gradient + count);
+    if (count > 0) extents_.emplace_back(gradient, gradient + count);
   }
   bool meets(const GradientSet& other) const;
 
@@ -31,6 +31,7 @@ class GradientSet {
 class GradientTurn {
  public:
   GradientTurn(const GradientSet& gradients, double operations);
+  GradientTurn(GradientSet&&, double) = delete;  // the set is looked at by others meanwhile
   ~GradientTurn();
   GradientTurn(const GradientTurn&) = delete;
   GradientTurn& operator=(const GradientTurn&) = delete;

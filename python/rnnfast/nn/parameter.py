@@ -74,6 +74,8 @@ class ParameterBuffer:
 
     def __setstate__(self, state: tuple[Array, Array, int]) -> None:
         self.data, self.grad, self.version = state
+        if not self.grad.flags.writeable:  # memory that a pickle shares
+            self.grad = self.grad.copy()
         self._touched = 0
         self._exposures = set()  # a copy has views of its own
 
