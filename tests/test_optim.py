@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnfast import nn, optim
-from rnnfast.nn.parameter import ParameterBuffer
+from rnnfast.nn.buffer import ParameterBuffer
 
 SIZE = 1003  # no multiple of any vector width
 STEPS = 12

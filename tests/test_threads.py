@@ -5,6 +5,8 @@ threads of the caller that add to the same gradients.
 from __future__ import annotations
 
 import math
+import pickle
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ import pytest
 import rnnfast
 from problems import same_bits
 from rnnfast import nn, ops
+from rnnfast.nn.counter import RandomCounter
 
 Step = tuple[list[Any], list[Callable[[], None]]]  # layers, and what two threads do with them
 
@@ -182,3 +185,29 @@ def test_threads_of_the_caller_lose_no_masked_gradient() -> None:
                 done.result()
         for target, gradient in zip(targets, expected, strict=True):
             assert same_bits(target, gradient)
+
+
+def test_sequences_of_two_threads_keep_their_masks_apart() -> None:
+    """The other thread's sequence begins within this one's and ends behind it."""
+    counter, inside, end = RandomCounter(0), threading.Event(), threading.Event()
+
+    def other() -> tuple[int, int]:
+        with counter.sequence():
+            first = counter.of_sequence(counter.draw())
+            inside.set()
+            end.wait(10)
+            return first, counter.of_sequence(counter.draw())
+
+    with ThreadPoolExecutor(1) as pool:
+        with counter.sequence():
+            own = counter.of_sequence(counter.draw())
+            job = pool.submit(other)
+            assert inside.wait(10)
+            assert counter.of_sequence(counter.draw()) == own
+        assert counter.of_sequence(7) == 7
+        end.set()
+        first, last = job.result()
+    assert first == last != own
+    assert counter.of_sequence(7) == 7
+    again = pickle.loads(pickle.dumps(counter))
+    assert (again.seed, again.call) == (counter.seed, counter.call)

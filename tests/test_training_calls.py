@@ -124,6 +124,9 @@ def test_gradients_in_memory_of_another_kind() -> None:
     assert all(parameter.grad.any() for parameter in parameters)
 
 
+SHARED = np.zeros(8)
+
+
 @pytest.mark.parametrize(
     ("data", "grad", "message"),
     [
@@ -135,11 +138,29 @@ def test_gradients_in_memory_of_another_kind() -> None:
         (np.zeros(4), np.zeros(8)[::2], "grad must be contiguous and aligned, got strides"),
         (np.zeros(4), np.frombuffer(bytearray(33), np.float64, 4, 1), "grad must be contiguous and aligned"),
         (np.zeros(4), np.frombuffer(bytes(32), np.float64), "grad must be writable, got a read-only array"),
+        (np.ma.masked_array(np.zeros(4)), None, "data must not be masked"),
+        (SHARED[:4], SHARED[3:7], "grad must not share memory with data"),
     ],
 )
 def test_memory_that_no_kernel_can_add_to_is_refused(data: Any, grad: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"ParameterBuffer: {message}"):
         nn.ParameterBuffer(data, grad)
+
+
+def test_a_parameter_stays_where_it_is_if_it_cannot_move() -> None:
+    layer = nn.Linear(3, 2, seed=0)
+    values = layer.weight.data.copy()
+    fixed = np.zeros(8, np.float32)
+    fixed.flags.writeable = False
+    for buffer, offset, message in (
+        (nn.ParameterBuffer(np.zeros(8)), 0, "buffer must be of dtype float32, got float64"),
+        (nn.ParameterBuffer(np.zeros(8, np.float32)), 3, "offset must leave room for 6 values .* 8, got 3"),
+        (nn.ParameterBuffer(np.zeros(8, np.float32)), -1, "offset must leave room"),
+        (nn.ParameterBuffer(fixed), 0, "data of the buffer must be writable"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"Parameter.move_to: {message}"):
+            layer.weight.move_to(buffer, offset)
+        assert np.array_equal(layer.weight.data, values)
 
 
 def test_nothing_is_added_where_one_array_does_not_fit() -> None:

@@ -9,7 +9,8 @@ import math
 
 from .. import init, ops
 from .arguments import check_array, check_floating, check_rate
-from .module import Module, RandomCounter, Tape
+from .counter import RandomCounter
+from .module import Module, Tape
 from .parameter import Array
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import ops
-from .module import RandomCounter
+from .counter import RandomCounter
 from .options import Options
 from .parameter import Array
 from .states import SequenceLayout

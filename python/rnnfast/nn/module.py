@@ -8,13 +8,14 @@ adds into the gradients of the parameters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from .buffer import ParameterBuffer
+from .counter import RandomCounter
 from .description import described
-from .parameter import Array, Parameter, ParameterBuffer, check_replacement, zero_gradients
+from .parameter import Array, Parameter, check_replacement, zero_gradients
 from .streaming import Streaming
 
 
@@ -48,42 +49,6 @@ class Tape:
     def close(self) -> None:
         """Forget the contents: the backward call has begun."""
         self._contents, self._used = None, True
-
-
-class RandomCounter:
-    """The random state of a stochastic layer: its seed and the number of forward calls that drew from it.
-
-    Masks are a pure function of (seed, call, position), so these two integers are all there is to save.
-    """
-
-    __slots__ = ("_sequence", "call", "seed")
-
-    def __init__(self, seed: int, call: int = 0) -> None:
-        self.seed = seed
-        self.call = call
-        self._sequence: int | None = None
-
-    def draw(self) -> int:
-        """The number of this call; the next one gets the next number."""
-        call = self.call
-        self.call = call + 1
-        return call
-
-    def of_sequence(self, call: int) -> int:
-        """The call that keys masks which are the same at all steps: `call`, or that of `sequence`."""
-        return call if self._sequence is None else self._sequence
-
-    @contextmanager
-    def sequence(self) -> Iterator[None]:
-        """The calls made inside are steps of the same sequences: they share what is drawn once a sequence.
-
-        For calls in training, which are one thread's at a time; inference draws nothing and must not enter.
-        """
-        outer, self._sequence = self._sequence, self.call
-        try:
-            yield
-        finally:
-            self._sequence = outer
 
 
 class Module(Streaming):

@@ -1,9 +1,7 @@
-"""Parameters and the flat buffers they live in.
+"""Parameters: shaped windows on stretches of a :class:`ParameterBuffer`.
 
-A parameter is a shaped window on one stretch of a :class:`ParameterBuffer`; any number of parameters may
-share one buffer, so that an optimizer step, clipping or a reduction over processes is one call over one
-array. Layers keep packed copies of their weights and ask :meth:`Parameter.unchanged_since` whether those are
-still good. Not here: initial values (``rnnfast.init``).
+Layers keep packed copies of their weights and ask :meth:`Parameter.unchanged_since` whether those are still
+good. Not here: the buffers (``buffer.py``), initial values (``rnnfast.init``).
 """
 
 from __future__ import annotations
@@ -16,98 +14,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from .buffer import Exposure, ParameterBuffer
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class ParameterBuffer:
-    """One flat array of values and one of gradients.
-
-    Args:
-        data: values, shape (size,), float32 or float64.
-        grad: gradients, like `data`; zeros when not given.
-        version: raised by whoever changes `data`, so that packed copies are made anew.
-
-    Raises:
-        TypeError: if `data` has another dtype or `grad` has not that of `data`.
-        ValueError: if one is not flat, contiguous and aligned, or `grad` is of another size or read-only.
-
-    `stamp` changes with every change of a parameter that lives here, and is None while somebody holds an
-    array through which one may be written to.
-    """
-
-    __slots__ = ("_exposures", "_touched", "data", "grad", "version")
-
-    def __init__(self, data: Array, grad: Array | None = None, version: int = 0) -> None:
-        self.data = np.asarray(data)  # the same memory, for kernels that read plain arrays
-        self.grad = np.zeros_like(self.data) if grad is None else np.asarray(grad)
-        _check_memory("data", self.data, (np.dtype(np.float32), np.dtype(np.float64)), self.data.size)
-        _check_memory("grad", self.grad, (self.data.dtype,), self.data.size)
-        if not self.grad.flags.writeable:
-            raise ValueError("ParameterBuffer: grad must be writable, got a read-only array")
-        self.version = version
-        self._touched = 0
-        self._exposures: set[int] = set()  # not a count: threads may add and discard at once
-
-    def touch(self) -> None:
-        """A parameter that lives here has changed, or has moved away."""
-        self._touched += 1
-
-    def expose(self, array: Array) -> _Exposure:
-        """A base for views of `array` that others may write to."""
-        exposure = _Exposure(array, self)
-        self._exposures.add(id(exposure))
-        return exposure
-
-    def cover(self, exposure: _Exposure) -> None:
-        """The last view of such a base is gone: it may have been written to until now."""
-        self.version += 1
-        self._exposures.discard(id(exposure))
-
-    @property
-    def stamp(self) -> int | None:
-        """Equal stamps: equal values; None: nobody can tell."""
-        return None if self._exposures else self.version + self._touched
-
-    def __getstate__(self) -> tuple[Array, Array, int]:
-        return self.data, self.grad, self.version + self._touched
-
-    def __setstate__(self, state: tuple[Array, Array, int]) -> None:
-        self.data, self.grad, self.version = state
-        if not self.grad.flags.writeable:  # memory that a pickle shares
-            self.grad = self.grad.copy()
-        self._touched = 0
-        self._exposures = set()  # a copy has views of its own
-
-
-def _check_memory(name: str, array: Array, dtypes: tuple[np.dtype[Any], ...], size: int) -> None:
-    if array.dtype not in dtypes:
-        raise TypeError(f"ParameterBuffer: {name} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
-    if array.shape != (size,):
-        raise ValueError(f"ParameterBuffer: {name} must have shape ({size},), got {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        raise ValueError(
-            f"ParameterBuffer: {name} must be contiguous and aligned, got strides {array.strides} at "
-            f"{array.ctypes.data:#x}; pass a copy"
-        )
-
-
-class _Exposure:
-    """The base of every array that `Parameter.data` hands out.
-
-    NumPy shortens chains of views only while the base is itself an array, so this object lives exactly as
-    long as one of those arrays, or a view of one, does.
-    """
-
-    __slots__ = ("__array_interface__", "__weakref__", "buffer", "owner")
-
-    def __init__(self, array: Array, buffer: ParameterBuffer) -> None:
-        self.owner = array
-        self.buffer = buffer
-        self.__array_interface__ = array.__array_interface__
-
-    def __del__(self) -> None:
-        self.buffer.cover(self)
 
 
 class Parameter:
@@ -138,7 +47,7 @@ class Parameter:
             raise TypeError(f"Parameter: data must be float32 or float64, got {array.dtype}")
         self.shape = array.shape
         self._changes = 0
-        self._exposure: weakref.ref[_Exposure] | None = None
+        self._exposure: weakref.ref[Exposure] | None = None
         self._bind(ParameterBuffer(array.flatten()), 0)
 
     def _bind(self, buffer: ParameterBuffer, offset: int) -> None:
@@ -150,7 +59,23 @@ class Parameter:
         self._exposure = None
 
     def move_to(self, buffer: ParameterBuffer, offset: int) -> None:
-        """Copy values and gradients into `buffer` from `offset` on, and live there from now on."""
+        """Copy values and gradients into `buffer` from `offset` on, and live there from now on.
+
+        Raises:
+            TypeError: if the buffer has another dtype.
+            ValueError: if there is no room from `offset` on, or the buffer's values are read-only.
+        """
+        if buffer.data.dtype != self.dtype:
+            raise TypeError(
+                f"Parameter.move_to: buffer must be of dtype {self.dtype}, got {buffer.data.dtype}"
+            )
+        if not 0 <= offset <= buffer.data.size - self.size:
+            raise ValueError(
+                f"Parameter.move_to: offset must leave room for {self.size} values in a buffer of "
+                f"{buffer.data.size}, got {offset}"
+            )
+        if not buffer.data.flags.writeable:
+            raise ValueError("Parameter.move_to: data of the buffer must be writable, got a read-only array")
         value, grad, changes = self.value, self.grad_value, self.version + 1
         self.buffer.touch()
         self._bind(buffer, offset)

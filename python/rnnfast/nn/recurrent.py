@@ -1,9 +1,8 @@
 """Recurrent layers of any registered cell, as callers see them: construction, forward, backward, single
 steps, with every argument checked.
 
-Parameters are named as in PyTorch, ``weight_ih_l0``, then ``…_l0_reverse``, ``…_l1``, and so on. Not here:
-the passes over layers and directions (``stack``), ranges of options (``options``), parameters and their
-initial values (``weights``), random masks (``masks``), the named classes RNN, LSTM and GRU (``cells``).
+Parameters are named as in PyTorch: ``weight_ih_l0``, ``…_l0_reverse``, ``…_l1``. Not here: the passes over
+layers (``stack``), options (``options``), weights (``weights``), masks (``masks``), named cells (``cells``).
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import numpy as np
 
 from .. import init, ops
 from .arguments import check_size, overrides
+from .counter import RandomCounter
 from .masks import CallMasks
-from .module import RandomCounter, Tape
+from .module import Tape
 from .options import Options
 from .parameter import Array, Parameter
 from .recurrent_streams import RecurrentStreams

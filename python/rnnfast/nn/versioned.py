@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from .parameter import Parameter, ParameterBuffer
+from .buffer import ParameterBuffer
+from .parameter import Parameter
 
 Value = TypeVar("Value")
 Stamps = list[tuple[ParameterBuffer, int | None]]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnfast.nn.buffer import ParameterBuffer
 from rnnfast.nn.module import Module
-from rnnfast.nn.parameter import ParameterBuffer
 from rnnfast.optim import Optimizer, Schedule
 
 from .history import History
