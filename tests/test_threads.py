@@ -9,7 +9,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -131,30 +131,56 @@ def test_threads_lose_no_gradient_of_layers_of_two_kinds() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4)  # one of them is a two hundredth
 
 
-def test_additions_with_nothing_in_common_do_not_wait_for_each_other() -> None:
-    """Wherever they go: here to the first place of a page of memory each."""
+def zeros_of_a_page(*shape: int) -> np.ndarray:
+    memory = np.zeros(math.prod(shape) + 1024, np.float32)
+    first = -memory.ctypes.data % 4096 // 4
+    return memory[first : first + math.prod(shape)].reshape(shape)
 
-    def zeros_of_a_page(*shape: int) -> np.ndarray:
-        memory = np.zeros(math.prod(shape) + 1024, np.float32)
-        first = -memory.ctypes.data % 4096 // 4
-        return memory[first : first + math.prod(shape)].reshape(shape)
 
+def long_turn() -> tuple[list[np.ndarray], Callable[[], Any]]:
+    """Gradients, and a call that adds to them for about a tenth of a second."""
     rnnfast.set_num_threads(1)
     sizes = (2048, 256), (2048, 512)
     weights = ops.RecurrentWeights("lstm", weight_ih=ones(*sizes[0]), weight_hh=ones(*sizes[1]))
     call = ops.StackCall([weights], None, None, None, None, [None], [None], [None], 0, False)
     ys, _, _, tape = ops.stack_forward(call, ones(8, 200, 256), memory=ops.TapeMemory())
     assert tape is not None
-    targets, other = [[zeros_of_a_page(*size) for size in sizes]], zeros_of_a_page(8)
+    targets = [zeros_of_a_page(*size) for size in sizes]
+    return targets, lambda: ops.stack_backward(tape, ys[-1], targets=[targets], weight_masks=[None])
+
+
+def longest_share(jobs: list[Future[Any]], do: Callable[[], object]) -> float:
+    """Of the time that the jobs take: the longest that this thread needs to do something again and again."""
     moments = [time.perf_counter()]
+    while not all(job.done() for job in jobs):
+        do()
+        moments.append(time.perf_counter())
+    for job in jobs:
+        job.result()
+    return float(max(np.diff(moments)) / (moments[-1] - moments[0]))
+
+
+def test_additions_with_nothing_in_common_do_not_wait_for_each_other() -> None:
+    """Wherever they go: here to the first place of a page of memory each."""
+    (_, backward), other = long_turn(), zeros_of_a_page(8)
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(ops.stack_backward, tape, ys[-1], targets=targets, weight_masks=[None])
-        while not job.done():
-            ops.accumulate([other], [ones(8)])
-            moments.append(time.perf_counter())
-    job.result()
-    # Some microseconds of a tenth of a second; nearly all of it where one waits for the other.
-    assert max(np.diff(moments)) < 0.5 * (moments[-1] - moments[0])
+        job = pool.submit(backward)
+        # Some microseconds; nearly all of the time where one waits for the other.
+        assert longest_share([job], lambda: ops.accumulate([other], [ones(8)])) < 0.5
+
+
+def test_who_waits_for_a_turn_lets_others_run_python() -> None:
+    """A small addition, which keeps the interpreter where it need not wait."""
+    targets, backward = long_turn()
+    few = targets[1][:1]
+    with ThreadPoolExecutor(2) as pool:
+        job = pool.submit(backward)
+
+        def add() -> None:
+            while not job.done():
+                ops.accumulate([few], [np.zeros_like(few)])
+
+        assert longest_share([job, pool.submit(add)], lambda: time.sleep(0)) < 0.5
 
 
 def test_threads_of_the_caller_lose_no_masked_gradient() -> None:

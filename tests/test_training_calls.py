@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from collections import Counter
 from typing import Any
@@ -145,6 +146,15 @@ SHARED = np.zeros(8)
 def test_memory_that_no_kernel_can_add_to_is_refused(data: Any, grad: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"ParameterBuffer: {message}"):
         nn.ParameterBuffer(data, grad)
+
+
+def test_a_pickle_that_shares_its_memory_gives_gradients_that_can_be_added_to() -> None:
+    layer, memory = nn.Linear(3, 2, seed=0), []
+    data = pickle.dumps(layer, protocol=5, buffer_callback=memory.append)
+    again = pickle.loads(data, buffers=[bytes(part) for part in memory])
+    y, tape = again.forward(np.ones((1, 3), np.float32))
+    again.backward(tape, y)
+    assert again.weight.grad.any()
 
 
 def test_a_parameter_stays_where_it_is_if_it_cannot_move() -> None:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from .buffer import Array as Array
 from .buffer import Exposure, ParameterBuffer
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Parameter:
