@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #define RNNFAST_INLINE inline __attribute__((always_inline))
-#define RNNFAST_INLINE_BODY __attribute__((always_inline))  // of a lambda that is called in several places
+#define RNNFAST_INLINE_BODY __attribute__((always_inline))  // of a lambda that must not become a function
 // Register tiles are arrays with constant indices: every loop over them must be unrolled for them to stay in
 // registers.
 #if defined(__clang__)

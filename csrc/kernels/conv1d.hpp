@@ -40,8 +40,7 @@ class Conv1dForwardPass {
   static void pack(const api::Conv1dWeights<T>& weights) {
     const index_t inputs = weights.inputs, outputs = weights.outputs, kernel = weights.kernel;
     const index_t columns = Product::padded(outputs);
-    for (index_t o = 0; o < columns; ++o)
-      weights.packed[o] = weights.bias != nullptr && o < outputs ? weights.bias[o] : T(0);
+    copy_padded(weights.packed, columns, weights.bias, outputs);
     Product::pack(outputs, kernel * inputs, weights.packed + columns, [&](index_t o, index_t k) {
       return weights.weight[(o * inputs + k % inputs) * kernel + k / inputs];
     });

@@ -21,8 +21,7 @@ class LinearPass {
   }
 
   static void fill_start(const T* bias, index_t columns, T* start) {
-    for (index_t c = 0; c < round_up(columns, kDenseWidth<T>); ++c)
-      start[c] = bias != nullptr && c < columns ? bias[c] : T(0);
+    copy_padded(start, round_up(columns, kDenseWidth<T>), bias, columns);
   }
 
  public:

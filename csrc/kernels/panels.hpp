@@ -52,7 +52,7 @@ void pack_by_columns(int threads, const T* matrix, index_t units, index_t depth,
       if (units - first >= kWidth) {
         std::memcpy(panel, row, kWidth * sizeof(T));
       } else {
-        for (index_t lane = 0; lane < kWidth; ++lane) panel[lane] = lane < units - first ? row[lane] : T(0);
+        copy_padded(panel, kWidth, row, units - first);
       }
     }
   });

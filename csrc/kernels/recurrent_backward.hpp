@@ -121,11 +121,9 @@ class RecurrentBackwardPass {
     for (index_t n = 0; n < dims.batch; ++n) {
       for (int s = 0; s < Cell::kStates; ++s) {
         const index_t size = dims.state_size(s), stride = state_stride<T>(size);
-        const T* from = arguments.dfinal_state[s];
-        for (index_t unit = 0; unit < stride; ++unit) {
-          buffers.dstate[s][n * stride + unit] =
-              from != nullptr && unit < size ? from[n * size + unit] : T(0);
-        }
+        const T* const all = arguments.dfinal_state[s];
+        const T* const from = all == nullptr ? nullptr : all + n * size;
+        copy_padded(buffers.dstate[s] + n * stride, stride, from, size);
         for (index_t unit = 0; arguments.dreset_state[s] != nullptr && unit < size; ++unit)
           arguments.dreset_state[s][n * size + unit] = T(0);
       }

@@ -183,9 +183,7 @@ class RecurrentForwardPass {
   }
 
   void set_state(int s, index_t n, const T* from) {
-    T* const to = state_row(s, n);
-    for (index_t unit = 0; unit < stride(s); ++unit)
-      to[unit] = from != nullptr && unit < dims_.state_size(s) ? from[unit] : T(0);
+    copy_padded(state_row(s, n), stride(s), from, dims_.state_size(s));
   }
 
   void end_sample(index_t n) {

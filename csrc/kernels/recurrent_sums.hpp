@@ -27,8 +27,9 @@ struct PanelSums {
   bool far;  // see is_far
 
   // Of `units` units of the panel: where they do not reach its second vector, and a tile's columns are the
-  // vectors of one gate, the sums of the first vector alone.
-  void form(index_t count, index_t units, T* sums) const {
+  // vectors of one gate, the sums of the first vector alone. One function with its tiles inlined: what
+  // closures hold goes through memory, by vector registers that wait for the multiply-adds before.
+  [[gnu::noinline]] void form(index_t count, index_t units, T* sums) const {
     if constexpr (kColumns == Panel::kUnitVectors && kColumns == 2) {
       if (units <= V::kLanes) return form<1, false>(count, sums);
     }
@@ -71,11 +72,11 @@ struct PanelSums {
   RNNFAST_INLINE void form(index_t count, T* sums) const {
     constexpr int kRows = PanelProduct<T, kUsed>::kRows;
     for (int group = 0; group < Panel::kGroups; ++group) {
-      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) {
+      for_each_tile<kRows>(0, count, [&](auto tile_rows, index_t first) RNNFAST_INLINE_BODY {
         constexpr int kTileRows = decltype(tile_rows)::value;
         // Where shares of the next panel are fetched, most tiles have all rows or one less: others need not.
         constexpr bool kFetches = kFar && kTileRows >= (kFetchedAhead > 0 ? kFetchingRows : kRows - 1);
-        with_group<0>(group, [&](auto own) {
+        with_group<0>(group, [&](auto own) RNNFAST_INLINE_BODY {
           tile<kTileRows, decltype(own)::value, kUsed, kFetches>(first, count, sums + first * kRow);
         });
       });

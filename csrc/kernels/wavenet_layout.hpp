@@ -57,7 +57,7 @@ struct WaveNetForwardWeights {
 
  private:
   void pack_affine(index_t outputs, const T* weight, const T* bias, T* packed) const {
-    for (index_t o = 0; o < Columns::padded(outputs); ++o) packed[o] = o < outputs ? bias[o] : T(0);
+    copy_padded(packed, Columns::padded(outputs), bias, outputs);
     Columns::pack(outputs, channels, packed + Columns::padded(outputs),
                   [&](index_t o, index_t c) { return weight[o * channels + c]; });
   }

@@ -97,7 +97,7 @@ RNNFAST_INLINE void for_each_tile(index_t begin, index_t end, Body&& body) {
   index_t tiles = ceil_div(end - begin, kMost);
   for (index_t first = begin; tiles > 0; --tiles) {
     const index_t rows = ceil_div(end - first, tiles);
-    call_with_rows<kMost>(rows, [&](auto tile_rows) { body(tile_rows, first); });
+    call_with_rows<kMost>(rows, [&](auto tile_rows) RNNFAST_INLINE_BODY { body(tile_rows, first); });
     first += rows;
   }
 }
