@@ -188,6 +188,11 @@ def test_forward_refuses(cell: str, dtype: type, bad: Callable[[Array], Any], er
 
 def test_forward_refuses_other_batches_states_and_outputs(cell: str, dtype: type) -> None:
     problem = make_problem(cell, 5, 4, 3, 6, dtype)
+    for name in ("state", "reset_state"):
+        with pytest.raises(
+            TypeError, match=rf"recurrent_forward: {name} must be a tuple of . arrays \(h.* got int"
+        ):
+            problem.forward(**{name: 3})
     with pytest.raises(ValueError, match=r"recurrent_forward: state.* got"):
         problem.forward(state=tuple(map(first_axis, problem.state)))
     with pytest.raises(ValueError, match=r"recurrent_forward: state.* got"):

@@ -189,6 +189,22 @@ def test_a_state_that_cannot_be_written_is_refused(cell: str) -> None:
     assert all(same_bits(state[name], array) for name, array in before.items())
 
 
+def test_states_that_share_memory_are_refused() -> None:
+    layer, x = nn.LSTM(3, 5, seed=0), sequences(np.float32)
+    memory = np.zeros(2 * 4 * 5, np.float32)
+    same, over = memory[:20].reshape(1, 4, 5), memory[5:25].reshape(1, 4, 5)
+    for c in (same, over, same[:, ::-1]):
+        with pytest.raises(
+            ValueError, match="state must have arrays of their own, got h and c that share memory"
+        ):
+            layer.stream_process(x, {"h": same, "c": c})
+        assert not memory.any()
+    side_by_side = memory.reshape(1, 4, 10)
+    expected, state = layer.stream_state(4), {"h": side_by_side[..., :5], "c": side_by_side[..., 5:]}
+    for _ in range(2):
+        assert same_bits(layer.stream_process(x, state), layer.stream_process(x, expected))
+
+
 def test_inputs_may_be_the_state_itself(cell: str, dtype: type) -> None:
     """Every step reads what would be gone, were the state written before the last one."""
     layer = nn.Recurrent(cell, 4, 12, dtype=dtype, seed=0)

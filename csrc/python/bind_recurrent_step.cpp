@@ -52,6 +52,7 @@ struct StepOf final : Step {
       if (in_place && !is_writable(part)) return nullptr;
       before[s] = data_of<T>(part);
     }
+    if (in_place && states > 1 && shared(before, count * batch, last)) return nullptr;
     const auto rows = [&] {
       return block ? new_array<T>(std::array<index_t, 3>{batch, steps, last.outputs()})
                    : new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
@@ -82,6 +83,12 @@ struct StepOf final : Step {
     if (!all) throw py::error_already_set();
     for (int s = 0; s < states; ++s) PyTuple_SET_ITEM(all.ptr(), s, next[s].release().ptr());
     return PyTuple_Pack(2, y.ptr(), all.ptr());
+  }
+
+  // Whether h and c, so many rows of each, lie in the same memory: one would overwrite the other.
+  static bool shared(T* const* states, index_t rows, const api::RecurrentDims& dims) {
+    const auto end = [&](int s) { return states[s] + rows * dims.state_size(s); };
+    return states[0] < end(1) && states[1] < end(0);
   }
 
   void run_layers(index_t batch, index_t steps, api::Sequence<const T> x, const T* const* before,

@@ -51,9 +51,11 @@ def check_array(
             f"got {type(value).__name__}"
         )
     if value.dtype != dtype:
+        wanted = np.dtype(dtype)
+        other = " or make the module with another dtype" if wanted.kind == "f" else ""
         raise TypeError(
-            f"{operation}: {argument} must have dtype {np.dtype(dtype)}, got {value.dtype}; "
-            f"pass {argument.split()[-1]}.astype(np.{np.dtype(dtype)}) or make the module with another dtype"
+            f"{operation}: {argument} must have dtype {wanted}, got {value.dtype}; "
+            f"pass {argument.split()[-1]}.astype(np.{wanted.type.__name__}){other}"
         )
     shape = value.shape
     open_front = bool(axes) and axes[0] == "..."

@@ -82,6 +82,11 @@ class RecurrentStreams(Module):
                     f"{type(self).__name__}.stream_process: state must have arrays that can be written, got "
                     f"{got} for {name!r}; keep a dict of copies and pass that"
                 )
+        if len(arrays) > 1 and np.shares_memory(arrays[0], arrays[1]):
+            raise ValueError(
+                f"{type(self).__name__}.stream_process: state must have arrays of their own, got "
+                f"{' and '.join(self._states.names)} that share memory; keep a dict of copies and pass that"
+            )
         y, after, *_ = self._run(x, before, None, None, False, False)
         for array, part in zip(arrays, self._states.arrays(after), strict=True):
             array[...] = part

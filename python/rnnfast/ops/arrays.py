@@ -65,6 +65,11 @@ def check_states(
     """One contiguous array per state, or None for zeros."""
     if states is None:
         return (None,) * len(names)
+    if not isinstance(states, Sequence | np.ndarray):
+        raise TypeError(
+            f"{where}: {name} must be a tuple of {len(names)} arrays ({', '.join(names)}) or None, "
+            f"got {type(states).__name__}"
+        )
     if len(states) != len(names):
         raise ValueError(
             f"{where}: {name} must have {len(names)} arrays ({', '.join(names)}), got {len(states)}"

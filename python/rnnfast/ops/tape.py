@@ -13,8 +13,8 @@ from .weights import RecurrentWeights
 
 
 class RecurrentTape:
-    """What one forward call leaves for one backward call. It refers to x, y, the resets and masks that were
-    passed: leave them unchanged.
+    """What one forward call leaves for one backward call. It refers to x, y, the states, resets and masks
+    that were passed: leave them unchanged.
     """
 
     __slots__ = ("call", "checkpoints", "used", "values", "weights", "with_reset_state", "x", "y")
