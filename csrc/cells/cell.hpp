@@ -14,6 +14,8 @@
 //   kOutputState     the state that h is an output of (LSTM: c), or 0: `state` makes h as well. Layer norm
 //                    and the projection stand between such a state and h. kOutputSum is the sum that only
 //                    `output` reads
+//   kReadsPrevious   where kOutputState is 0: whether `state_gradient` reads the h before the step,
+//                    previous[0], or the one behind it, next[0]
 //   kGatedSums       how many leading sums, and gates, must be complete before the rest of the hidden
 //                    product, whose operand is gate(sum[0]) h (GRU with the reset gate before the product);
 //                    0: one product

@@ -11,6 +11,7 @@ namespace rnnfast::RNNFAST_ISA {
 struct GruFacts {
   static constexpr int kGates = 3, kStates = 1;
   static constexpr int kUnitWeights = 0, kOutputState = 0;
+  static constexpr bool kReadsPrevious = true;
   static constexpr const char* gates[kGates] = {"r", "z", "n"};
   static constexpr const char* states[kStates] = {"h"};
   static constexpr const char* unit_weights[] = {nullptr};

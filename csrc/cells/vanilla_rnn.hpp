@@ -36,6 +36,7 @@ struct VanillaRnn {
   static constexpr const char* name = Activation::kCellName;
   static constexpr int kGates = 1, kStates = 1, kSums = 1, kTape = 0;
   static constexpr int kUnitWeights = 0, kOutputState = 0, kGatedSums = 0;
+  static constexpr bool kReadsPrevious = false;
   static constexpr const char* gates[kGates] = {"h"};
   static constexpr const char* states[kStates] = {"h"};
   static constexpr const char* unit_weights[] = {nullptr};

@@ -118,8 +118,7 @@ class CellBackward {
       if (normed_) return;  // nothing else before the row is whole: see fetch_normalised
       const T* const tape = block.tape[r] + at;
       for (int s = 0; s < Cell::kTape; ++s) __builtin_prefetch(tape + s * hidden_, 1, 2);
-      for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + at, 0, 2);
-      if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + at, 0, 2);
+      fetch_states(block, r, at);
     };
     if (unit == 0) fetch(0);
     // The last value of a line's worth: a run that begins within a line reaches into one more.
@@ -249,8 +248,14 @@ class CellBackward {
       __builtin_prefetch(tape + row_.normalised + gate * hidden_, 1, 2);
       if (split_) __builtin_prefetch(tape + row_.second + gate * hidden_, 1, 2);
     }
+    fetch_states(block, r, unit);
+  }
+
+  // Of what `load_states` loads what the cell's gradient reads.
+  RNNFAST_INLINE static void fetch_states(const Block& block, index_t r, index_t unit) {
     for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
-    if (Cell::kOutputState == 0) __builtin_prefetch(block.h[r] + unit, 0, 2);
+    if constexpr (Cell::kOutputState == 0)
+      __builtin_prefetch((Cell::kReadsPrevious ? block.previous[0][r] : block.h[r]) + unit, 0, 2);
   }
 
   // The gates from what was normalised, as forward made them.
