@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
+import rnnfast
 from problems import same_bits
 from rnnfast import ops
 
@@ -193,6 +194,33 @@ def test_gradients_are_added_to_what_stands_in_their_place(
             for name, *arrays in zip(gradients_of(weights), found[k], starts[k], from_zero[k], strict=True):
                 array, start, gradient = arrays
                 assert same_bits(array, start + gradient), name
+
+
+def test_directions_side_by_side_give_the_bits_of_one_thread(cell: str, dtype: type, variant: str) -> None:
+    """Enough operations for a thread each; of four threads one direction alone uses more than two."""
+    for options in added_options(cell):
+        case = Case(cell, dtype, 2, sizes=(19, 41, 40), **options)
+        rnnfast.set_num_threads(1)
+        expected = case.together()
+        for count in (2, 4, 2):
+            rnnfast.set_num_threads(count)
+            assert all(map(same_bits, case.together(), expected)), options
+
+
+def test_directions_that_share_a_gradient_add_to_it_in_turn() -> None:
+    case = Case("gru", np.float32, 2, sizes=(2, 400, 200))
+
+    def shared() -> list[list[Array]]:
+        targets = case.targets()
+        for layer in range(LAYERS):
+            targets[2 * layer + 1][0] = targets[2 * layer][0]  # of weight_ih
+        return targets
+
+    rnnfast.set_num_threads(1)
+    expected = case.together(shared())
+    rnnfast.set_num_threads(2)
+    for _ in range(20):
+        assert all(map(same_bits, case.together(shared()), expected))
 
 
 def test_the_layout_of_memory_changes_nothing() -> None:

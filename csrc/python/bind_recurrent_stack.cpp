@@ -63,8 +63,7 @@ class StackForward {
         check_mask(mask, py::array(x));
         x = x * mask;
       }
-      for (std::size_t direction = 0; direction < stack_.directions(); ++direction)
-        run_direction(direction, py::array(x), mask);
+      run_layer(py::array(x), mask);
       x = tape_.layers.back().y;
       check_signals();
     }
@@ -82,9 +81,24 @@ class StackForward {
                    "input_masks");
   }
 
-  void run_direction(std::size_t direction, const py::array& x, const py::object& mask) {
+  void run_layer(const py::array& x, const py::object& mask) {
+    const std::size_t directions = stack_.directions();
+    api::RecurrentForward<T> all[2]{};
+    StackTape::Direction kept[2];
+    for (std::size_t d = 0; d < directions; ++d) all[d] = prepare(d, x, mask, kept[d]);
+    const RecurrentCall& first = *kept[0].call;
+    const bool together = side_by_side(all[0].call, first.operations(), directions);
+    const api::RecurrentKernels<T>& kernel = first.weights->template kernel<T>();
+    place_workspaces<T>(all, directions, together, kernel.forward_workspace);
+    without_interpreter(static_cast<double>(directions) * first.operations(),
+                        [&] { run_directions(all, directions, together, kernel.forward); });
+    if (!training_) return;
+    for (std::size_t d = 0; d < directions; ++d) tape_.directions.push_back(std::move(kept[d]));
+  }
+
+  api::RecurrentForward<T> prepare(std::size_t direction, const py::array& x, const py::object& mask,
+                                   StackTape::Direction& kept) {
     const std::size_t k = k_++;
-    const PackedWeights& weights = *stack_.weights[k];
     const auto states = [&](const StatesByK& all) -> const Arrays& { return all ? (*all)[k] : absent_; };
     auto call = std::make_unique<RecurrentCall>(stack_.weights[k], *stack_.settings[k], x,
                                                 states(stack_.state), states(stack_.reset_state),
@@ -101,13 +115,9 @@ class StackForward {
     if (k == 0) finals_ = new_states_of_all<T>(facts_, dims, stack_.weights.size());
     place_states(arguments.final_state, finals_, k);
     if (stack_.return_states) every_.append(other_states(arguments));
-    StackTape::Direction kept;
     if (training_) keep(*call, kept, arguments);
-    const api::RecurrentKernels<T>& kernel = weights.kernel<T>();
-    arguments.workspace = scratch<T>(kernel.forward_workspace(dims, arguments.call.threads));
-    without_interpreter(call->operations(), [&] { kernel.forward(arguments); });
     kept.call = std::move(call);
-    if (training_) tape_.directions.push_back(std::move(kept));
+    return arguments;
   }
 
   void begin_layer(const py::object& mask, const py::object& y) {

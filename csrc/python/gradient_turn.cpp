@@ -27,6 +27,10 @@ void register_fork() {
 
 }  // namespace
 
+void GradientSet::add(const GradientSet& other) {
+  extents_.insert(extents_.end(), other.extents_.begin(), other.extents_.end());
+}
+
 bool GradientSet::meets(const GradientSet& other) const {
   const std::less<const void*> before;  // of places in different arrays
   return std::any_of(extents_.begin(), extents_.end(), [&](const auto& own) {

@@ -20,6 +20,7 @@ class GradientSet {
   void add(const T* gradient, index_t count) {
     if (count > 0) extents_.emplace_back(gradient, gradient + count);
   }
+  void add(const GradientSet& other);
   bool meets(const GradientSet& other) const;
 
  private:

@@ -2,6 +2,7 @@
 // layer is the input of the next one. k numbers the directions of all layers, layer-major.
 #pragma once
 
+#include "base/parallel.hpp"
 #include "python/recurrent_results.hpp"
 
 namespace rnnfast::python {
@@ -67,6 +68,39 @@ template <class Value>
 api::Sequence<Value> of_direction(api::Sequence<Value> y, std::size_t direction,
                                   const api::RecurrentDims& dims) {
   return {y.data + static_cast<index_t>(direction) * dims.outputs(), y.batch_stride, y.time_stride};
+}
+
+// The directions of a layer know nothing of each other. Side by side each has one thread, whose core's caches
+// hold its weights alone, and none waits for the other before its end. So they run unless one of them makes
+// use of more than two threads: by groups of samples, or by units of a step.
+template <class T>
+bool side_by_side(const api::RecurrentCall<T>& one, double operations, std::size_t directions) {
+  const double steps = static_cast<double>(one.dims.steps);
+  const double by_units = operations / steps / parallel::kOperationsBetweenBarriers;
+  const bool many = one.threads > 2 && (one.dims.batch > 2 * api::kGroupRows || by_units > 2);
+  return directions == 2 && !many && parallel::worthwhile_parts(one.threads, 2 * operations, 2) == 2;
+}
+
+// Room for the kernels of a layer's directions, before any of them runs.
+template <class T, class Arguments>
+void place_workspaces(Arguments* all, std::size_t directions, bool together,
+                      index_t (*size)(const api::RecurrentDims&, int)) {
+  index_t most = 0;  // of dims that differ by a mask at most
+  for (std::size_t d = 0; d < directions; ++d) {
+    if (together) all[d].call.threads = 1;
+    most = std::max(most, size(all[d].call.dims, all[d].call.threads));
+  }
+  const index_t apart = together ? most : 0;
+  T* const room = scratch<T>(most + apart);
+  for (std::size_t d = 0; d < directions; ++d) all[d].workspace = room + static_cast<index_t>(d) * apart;
+}
+
+template <class Arguments>
+void run_directions(const Arguments* all, std::size_t directions, bool together,
+                    void (*kernel)(const Arguments&)) {
+  const int count = static_cast<int>(directions);
+  if (together) return parallel::for_each_part(count, [&](int d) { kernel(all[d]); });
+  for (int d = 0; d < count; ++d) kernel(all[d]);
 }
 
 inline index_t tape_size(const RecurrentCall& call) { return call.tape_shape()[0] * call.tape_shape()[1]; }

@@ -17,7 +17,7 @@ class StackBackward {
         directions_(tape.directions.size() / tape.layers.size()),
         facts_(tape.directions.front().call->weights->facts()),
         all_(tape.directions.size()),
-        added_to_(tape.directions.size()),
+        added_to_(tape.layers.size()),
         targets_(targets),
         weight_masks_(weight_masks),
         dy_(dy) {
@@ -48,11 +48,7 @@ class StackBackward {
     own_.swap(tape_.directions);  // before anything that lets another thread run: it finds the tape used
     if (!tape_.values) tape_.values = room_for_tapes<T>(tape_.memory, longest_tape());
     for (std::size_t layer = tape_.layers.size(); layer-- > 0;) {
-      py::object dx;
-      for (std::size_t direction = 0; direction < directions_; ++direction) {
-        const py::object part = run_direction(layer, direction);
-        dx = direction == 0 || part.is_none() ? part : py::object(dx + part);
-      }
+      const py::object dx = run_layer(layer);
       check_signals();
       if (dx.is_none()) break;
       const py::object& mask = tape_.layers[layer].input_mask;
@@ -66,11 +62,17 @@ class StackBackward {
  private:
   static constexpr std::size_t kWeightHh = 1;  // among the targets
 
+  struct Layer {
+    GradientSet gradients;
+    bool shared = false;  // by its directions
+  };
+
   void place_targets(std::size_t k) {
     const PackedWeights& weights = *tape_.directions[k].call->weights;
     const Objects& targets = targets_[k];
     const std::string name = "targets[" + std::to_string(k) + "]";
     std::size_t next = 0;
+    GradientSet own;
     all_[k].gradients.accumulate = true;
     for_each_gradient(all_[k].gradients, weights, [&](T*& place, bool wanted, auto... sizes) {
       if (!wanted) return;
@@ -83,12 +85,15 @@ class StackBackward {
                  (next < targets.size() ? description(targets[next]) : "none"));
       }
       place = data_of<T>(target);
-      added_to_[k].add(place, (index_t{1} * ... * sizes));
+      own.add(place, (index_t{1} * ... * sizes));
       ++next;
     });
     if (next != targets.size()) {
       fail(name, "must be " + std::to_string(next) + " arrays, got " + std::to_string(targets.size()));
     }
+    Layer& layer = added_to_[k / directions_];
+    layer.shared = layer.shared || layer.gradients.meets(own);
+    layer.gradients.add(own);
     if (weight_masks_[k].is_none()) return;
     if (!py::isinstance<py::array>(weight_masks_[k]))
       fail("weight_masks", "must be arrays or None, got " + description(weight_masks_[k]));
@@ -98,7 +103,32 @@ class StackBackward {
   }
 
   // -> the gradient of the layer's input, None for that of x where it is not wanted
-  py::object run_direction(std::size_t layer, std::size_t direction) {
+  py::object run_layer(std::size_t layer) {
+    const std::size_t first = layer * directions_;
+    py::object dx[2];
+    Masked masks[2];
+    for (std::size_t d = 0; d < directions_; ++d) {
+      dx[d] = prepare(layer, d);
+      masks[d] = masked(first + d);
+    }
+    api::RecurrentBackward<T>* const all = &all_[first];
+    const RecurrentCall& call = *own_[first].call;
+    const bool recomputed = own_[first].checkpoints.has_value();  // in one place for all tapes
+    const bool together =
+        !recomputed && !added_to_[layer].shared && side_by_side(all[0].call, call.operations(), directions_);
+    const api::RecurrentKernels<T>& kernel = call.weights->template kernel<T>();
+    place_workspaces<T>(all, directions_, together, kernel.backward_workspace);
+    {
+      const GradientTurn turn(added_to_[layer].gradients,
+                              static_cast<double>(directions_) * call.operations());
+      run_directions(all, directions_, together, kernel.backward);
+      for (const Masked& mask : masks) mask.add();
+    }
+    return directions_ == 1 || dx[0].is_none() ? dx[0] : py::object(dx[0] + dx[1]);
+  }
+
+  // -> the place of the gradient of the direction's input, None where it is not wanted
+  py::object prepare(std::size_t layer, std::size_t direction) {
     const std::size_t k = layer * directions_ + direction;
     RecurrentCall& call = *own_[k].call;
     api::RecurrentBackward<T>& arguments = all_[k];
@@ -108,46 +138,45 @@ class StackBackward {
     const auto part = [&](const py::array& y) {
       return of_direction(input_sequence<T>(y, shape_, "y, dy"), direction, dims);
     };
-    const py::array y(tape_.layers[layer].y);
-    arguments.y = part(y);
+    arguments.y = part(py::array(tape_.layers[layer].y));
     if (dy_) arguments.dy = part(*dy_);
     arguments.tape = data_of<T>(tape_.values.ptr()) + own_[k].place;
     if (own_[k].checkpoints) arguments.checkpoints = data_of<T>(own_[k].checkpoints->ptr());
-    const py::array& x = call.x();
-    const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
-    py::object dx = py::none();
-    if (layer > 0 || with_dx_) {
-      dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
-      arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
-    }
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
-    const py::object unmasked = gradient_before_mask(k);
-    std::optional<py::detail::unchecked_reference<T, 2>> mask;
-    if (!unmasked.is_none())
-      mask.emplace(py::reinterpret_borrow<py::array_t<T>>(weight_masks_[k]).template unchecked<2>());
-    T* const target = data_of<T>(targets_[k][kWeightHh].ptr());
-    const api::RecurrentKernels<T>& kernel = call.weights->kernel<T>();
-    arguments.workspace = scratch<T>(kernel.backward_workspace(dims, arguments.call.threads));
-    const GradientTurn turn(added_to_[k], call.operations());
-    kernel.backward(arguments);
-    const T* from = arguments.gradients.dweight_hh;
-    T* to = target;
-    for (index_t row = 0; mask && row < mask->shape(0); ++row) {
-      for (index_t column = 0; column < mask->shape(1); ++column) *to++ += *from++ * (*mask)(row, column);
-    }
+    if (layer == 0 && !with_dx_) return py::none();
+    const py::array& x = call.x();
+    const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
+    py::object dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
+    arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
     return dx;
   }
 
-  // A place of its own for the gradient of a masked weight_hh, None where there is no mask.
-  py::object gradient_before_mask(std::size_t k) {
-    if (weight_masks_[k].is_none()) return py::none();
+  // The gradient of a masked weight_hh has a place of its own, from where it is added behind the kernel.
+  struct Masked {
+    py::object gradient, mask;
+    const T *from = nullptr, *factors = nullptr;
+    T* to = nullptr;
+    index_t count = 0;
+
+    void add() const {
+      for (index_t i = 0; i < count; ++i) to[i] += from[i] * factors[i];
+    }
+  };
+  Masked masked(std::size_t k) {
+    Masked own;
+    if (weight_masks_[k].is_none()) return own;
     const api::RecurrentDims& dims = all_[k].call.dims;
-    py::object gradient = new_array<T>(std::array<index_t, 2>{facts_.gates * dims.hidden, dims.outputs()});
-    T* const values = data_of<T>(gradient.ptr());
-    std::fill_n(values, size_of(gradient.ptr()), T(0));
+    own.gradient = new_array<T>(std::array<index_t, 2>{facts_.gates * dims.hidden, dims.outputs()});
+    own.count = size_of(own.gradient.ptr());
+    T* const values = data_of<T>(own.gradient.ptr());
+    std::fill_n(values, own.count, T(0));
     all_[k].gradients.dweight_hh = values;
-    return gradient;
+    own.from = values;
+    own.to = data_of<T>(targets_[k][kWeightHh].ptr());
+    own.mask = py::array_t<T, py::array::c_style>::ensure(weight_masks_[k]);
+    own.factors = data_of<T>(own.mask.ptr());
+    return own;
   }
 
   // Tapes that are made again take turns in one place.
@@ -163,7 +192,7 @@ class StackBackward {
   const std::size_t directions_;
   const api::CellFacts& facts_;
   std::vector<api::RecurrentBackward<T>> all_;  // by k
-  std::vector<GradientSet> added_to_;           // by k
+  std::vector<Layer> added_to_;                 // by layer
   std::vector<StackTape::Direction> own_;       // the tape's
   std::array<index_t, 3> shape_{};              // of y of every layer
   const std::vector<Objects>& targets_;         // by k
