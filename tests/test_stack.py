@@ -196,8 +196,8 @@ def test_gradients_are_added_to_what_stands_in_their_place(
                 assert same_bits(array, start + gradient), name
 
 
-def test_directions_side_by_side_give_the_bits_of_one_thread(cell: str, dtype: type, variant: str) -> None:
-    """Enough operations for a thread each; of four threads one direction alone uses more than two."""
+def test_directions_at_once_give_the_bits_of_one_thread(cell: str, dtype: type, variant: str) -> None:
+    """Enough operations for a thread each; on four threads one direction follows the other."""
     for options in added_options(cell):
         case = Case(cell, dtype, 2, sizes=(19, 41, 40), **options)
         rnnfast.set_num_threads(1)

@@ -213,6 +213,30 @@ def test_threads_of_the_caller_lose_no_masked_gradient() -> None:
             assert same_bits(target, gradient)
 
 
+def test_threads_that_pack_the_same_weights_keep_what_they_packed() -> None:
+    """Backward's form is made when it is first needed: here by two threads at once."""
+    rnnfast.set_num_threads(1)
+    random = np.random.default_rng(0)
+    sizes = (1200, 200), (1200, 300)
+    arrays = [random.standard_normal(size).astype(np.float32) for size in sizes]
+    x = random.standard_normal((1, 3, 200)).astype(np.float32)
+    expected: np.ndarray | None = None
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(30):
+            weights = ops.RecurrentWeights("lstm", *(array * np.float32(0.1) for array in arrays))
+            call = ops.StackCall([weights], None, None, None, None, [None], [None], [None], 0, False)
+            tapes = [ops.stack_forward(call, x, memory=ops.TapeMemory())[3] for _ in range(2)]
+
+            def backward(tape: Any) -> np.ndarray:
+                targets = [np.zeros(size, np.float32) for size in sizes]
+                dy = np.ones((1, 3, 300), np.float32)
+                return ops.stack_backward(tape, dy, targets=[targets], weight_masks=[None])[0]
+
+            for dx in pool.map(backward, tapes):
+                expected = dx if expected is None else expected
+                assert same_bits(dx, expected)
+
+
 def test_sequences_of_two_threads_keep_their_masks_apart() -> None:
     """The other thread's sequence begins within this one's and ends behind it."""
     counter, inside, end = RandomCounter(0), threading.Event(), threading.Event()

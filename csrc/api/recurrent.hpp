@@ -14,10 +14,6 @@
 
 namespace rnnfast::api {
 
-// Threads own whole groups of so many samples, the same groups on every instruction set: sums over samples
-// are first made within a group, so that they do not depend on the number of threads.
-constexpr index_t kGroupRows = 8;
-
 // Ba, Kiros & Hinton 2016: norm(v) = (v - mean) / sqrt(variance + 1e-5) over one sample's values of one step.
 enum class LayerNorm {
   kNone,

@@ -67,9 +67,7 @@ RNNFAST_INLINE Range share(index_t count, int parts, int part, index_t grain) {
 // microseconds.
 int worthwhile_parts(int threads, double operations, index_t shares);
 
-// The same where the parts meet at a barrier after every `operations`: each must have so many of them, some
-// 2 µs. A barrier costs a tenth of that.
-constexpr double kOperationsBetweenBarriers = 1e5;
+// The same where the parts meet at a barrier after every `operations`.
 int worthwhile_parts_at_once(int threads, double operations, index_t shares);
 
 }  // namespace rnnfast::parallel

@@ -252,7 +252,7 @@ class CellBackward {
   }
 
   // Of what `load_states` loads what the cell's gradient reads.
-  RNNFAST_INLINE static void fetch_states(const Block& block, index_t r, index_t unit) {
+  static RNNFAST_INLINE void fetch_states(const Block& block, index_t r, index_t unit) {
     for (int s = 1; s < Cell::kStates; ++s) __builtin_prefetch(block.previous[s][r] + unit, 0, 2);
     if constexpr (Cell::kOutputState == 0)
       __builtin_prefetch((Cell::kReadsPrevious ? block.previous[0][r] : block.h[r]) + unit, 0, 2);

@@ -1,49 +1,10 @@
 // Stacked recurrent layers over whole sequences: all layers and directions in one call. Backward is in
 // recurrent_stack_backward.cpp.
+#include "python/recurrent_directions.hpp"
 #include "python/recurrent_stack.hpp"
 
 namespace rnnfast::python {
 namespace {
-
-// Everything that forward is told, for each k or each layer.
-struct Stack {
-  StackWeights weights;
-  std::vector<RecurrentSettings*> settings;
-  StatesByK state, reset_state;
-  OptionalArray lengths, resets;
-  Objects input_masks;  // of every layer
-  Arrays hidden_masks;
-  bool time_major, return_states;
-
-  std::size_t layers() const { return input_masks.size(); }
-  std::size_t directions() const { return weights.size() / layers(); }
-
-  void check() const {
-    const std::size_t count = weights.size();
-    if (count == 0 || layers() == 0 || count % layers() != 0 || directions() > 2)
-      fail("weights", "must be of one or two directions of every layer");
-    check_by_k("zoneout", settings, count);
-    check_by_k("hidden_masks", hidden_masks, count);
-    check_by_k("state", state, count);
-    check_by_k("reset_state", reset_state, count);
-    for (std::size_t k = 0; k < count; ++k) {
-      if (!weights[k]) fail("weights", "must not be None");
-      if (settings[k] == nullptr) fail("settings", "must not be None");
-      const PackedWeights &own = *weights[k], &first = *weights.front();
-      const std::string name = "weights[" + std::to_string(k) + "]";
-      if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
-          own.projection != first.projection || own.is_double != first.is_double)
-        fail(name, "must be of the cell, sizes and dtype of those before it, got " + own.description() +
-                       " behind " + first.description());
-      const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
-      const index_t inputs = k < directions() ? first.inputs : outputs;
-      if (own.inputs != inputs)
-        fail(name, "must have " + std::to_string(inputs) + " inputs, got " + own.description());
-      if (settings[k]->recompute != settings.front()->recompute)
-        fail("recompute", "must be the same for all");
-    }
-  }
-};
 
 template <class T>
 class StackForward {
@@ -87,11 +48,10 @@ class StackForward {
     StackTape::Direction kept[2];
     for (std::size_t d = 0; d < directions; ++d) all[d] = prepare(d, x, mask, kept[d]);
     const RecurrentCall& first = *kept[0].call;
-    const bool together = side_by_side(all[0].call, first.operations(), directions);
     const api::RecurrentKernels<T>& kernel = first.weights->template kernel<T>();
-    place_workspaces<T>(all, directions, together, kernel.forward_workspace);
-    without_interpreter(static_cast<double>(directions) * first.operations(),
-                        [&] { run_directions(all, directions, together, kernel.forward); });
+    const DirectionKernels<T, api::RecurrentForward<T>> kernels({all, directions}, first.operations(), false,
+                                                                kernel.forward, kernel.forward_workspace);
+    without_interpreter(static_cast<double>(directions) * first.operations(), [&] { kernels.run(); });
     if (!training_) return;
     for (std::size_t d = 0; d < directions; ++d) tape_.directions.push_back(std::move(kept[d]));
   }

@@ -27,6 +27,17 @@ class GradientSet {
   std::vector<std::pair<const void*, const void*>> extents_;  // begin and end
 };
 
+// The gradients of several kernels.
+struct JointGradients {
+  GradientSet all;
+  bool overlapping = false;  // two of the kernels add to one place
+
+  void add(const GradientSet& own) {
+    overlapping = overlapping || all.meets(own);
+    all.add(own);
+  }
+};
+
 // While it lives no other thread has a turn with any of the memory, and Python is out of reach: the
 // interpreter, which the caller holds, is released for many operations or for a wait, and taken back last.
 class GradientTurn {

@@ -2,7 +2,6 @@
 // layer is the input of the next one. k numbers the directions of all layers, layer-major.
 #pragma once
 
-#include "base/parallel.hpp"
 #include "python/recurrent_results.hpp"
 
 namespace rnnfast::python {
@@ -20,6 +19,46 @@ template <class Given>
 void check_by_k(const char* name, const std::optional<Given>& given, std::size_t count) {
   if (given) check_by_k(name, *given, count);
 }
+
+// Everything that forward is told, for each k or each layer.
+struct Stack {
+  StackWeights weights;
+  std::vector<RecurrentSettings*> settings;
+  StatesByK state, reset_state;
+  OptionalArray lengths, resets;
+  Objects input_masks;  // of every layer
+  Arrays hidden_masks;
+  bool time_major, return_states;
+
+  std::size_t layers() const { return input_masks.size(); }
+  std::size_t directions() const { return weights.size() / layers(); }
+
+  void check() const {
+    const std::size_t count = weights.size();
+    if (count == 0 || layers() == 0 || count % layers() != 0 || directions() > 2)
+      fail("weights", "must be of one or two directions of every layer");
+    check_by_k("zoneout", settings, count);
+    check_by_k("hidden_masks", hidden_masks, count);
+    check_by_k("state", state, count);
+    check_by_k("reset_state", reset_state, count);
+    for (std::size_t k = 0; k < count; ++k) {
+      if (!weights[k]) fail("weights", "must not be None");
+      if (settings[k] == nullptr) fail("settings", "must not be None");
+      const PackedWeights &own = *weights[k], &first = *weights.front();
+      const std::string name = "weights[" + std::to_string(k) + "]";
+      if (own.cell != first.cell || own.variant != first.variant || own.hidden != first.hidden ||
+          own.projection != first.projection || own.is_double != first.is_double)
+        fail(name, "must be of the cell, sizes and dtype of those before it, got " + own.description() +
+                       " behind " + first.description());
+      const index_t outputs = first.dims().outputs() * static_cast<index_t>(directions());
+      const index_t inputs = k < directions() ? first.inputs : outputs;
+      if (own.inputs != inputs)
+        fail(name, "must have " + std::to_string(inputs) + " inputs, got " + own.description());
+      if (settings[k]->recompute != settings.front()->recompute)
+        fail("recompute", "must be the same for all");
+    }
+  }
+};
 
 // What one forward call leaves for one backward call.
 struct StackTape {
@@ -68,39 +107,6 @@ template <class Value>
 api::Sequence<Value> of_direction(api::Sequence<Value> y, std::size_t direction,
                                   const api::RecurrentDims& dims) {
   return {y.data + static_cast<index_t>(direction) * dims.outputs(), y.batch_stride, y.time_stride};
-}
-
-// The directions of a layer know nothing of each other. Side by side each has one thread, whose core's caches
-// hold its weights alone, and none waits for the other before its end. So they run unless one of them makes
-// use of more than two threads: by groups of samples, or by units of a step.
-template <class T>
-bool side_by_side(const api::RecurrentCall<T>& one, double operations, std::size_t directions) {
-  const double steps = static_cast<double>(one.dims.steps);
-  const double by_units = operations / steps / parallel::kOperationsBetweenBarriers;
-  const bool many = one.threads > 2 && (one.dims.batch > 2 * api::kGroupRows || by_units > 2);
-  return directions == 2 && !many && parallel::worthwhile_parts(one.threads, 2 * operations, 2) == 2;
-}
-
-// Room for the kernels of a layer's directions, before any of them runs.
-template <class T, class Arguments>
-void place_workspaces(Arguments* all, std::size_t directions, bool together,
-                      index_t (*size)(const api::RecurrentDims&, int)) {
-  index_t most = 0;  // of dims that differ by a mask at most
-  for (std::size_t d = 0; d < directions; ++d) {
-    if (together) all[d].call.threads = 1;
-    most = std::max(most, size(all[d].call.dims, all[d].call.threads));
-  }
-  const index_t apart = together ? most : 0;
-  T* const room = scratch<T>(most + apart);
-  for (std::size_t d = 0; d < directions; ++d) all[d].workspace = room + static_cast<index_t>(d) * apart;
-}
-
-template <class Arguments>
-void run_directions(const Arguments* all, std::size_t directions, bool together,
-                    void (*kernel)(const Arguments&)) {
-  const int count = static_cast<int>(directions);
-  if (together) return parallel::for_each_part(count, [&](int d) { kernel(all[d]); });
-  for (int d = 0; d < count; ++d) kernel(all[d]);
 }
 
 inline index_t tape_size(const RecurrentCall& call) { return call.tape_shape()[0] * call.tape_shape()[1]; }

@@ -1,5 +1,7 @@
 // Stacked recurrent layers over whole sequences, backward: the last layer first.
 #include "python/gradient_turn.hpp"
+#include "python/masked_gradient.hpp"
+#include "python/recurrent_directions.hpp"
 #include "python/recurrent_stack.hpp"
 
 namespace rnnfast::python {
@@ -62,11 +64,6 @@ class StackBackward {
  private:
   static constexpr std::size_t kWeightHh = 1;  // among the targets
 
-  struct Layer {
-    GradientSet gradients;
-    bool shared = false;  // by its directions
-  };
-
   void place_targets(std::size_t k) {
     const PackedWeights& weights = *tape_.directions[k].call->weights;
     const Objects& targets = targets_[k];
@@ -91,50 +88,47 @@ class StackBackward {
     if (next != targets.size()) {
       fail(name, "must be " + std::to_string(next) + " arrays, got " + std::to_string(targets.size()));
     }
-    Layer& layer = added_to_[k / directions_];
-    layer.shared = layer.shared || layer.gradients.meets(own);
-    layer.gradients.add(own);
-    if (weight_masks_[k].is_none()) return;
-    if (!py::isinstance<py::array>(weight_masks_[k]))
-      fail("weight_masks", "must be arrays or None, got " + description(weight_masks_[k]));
-    const index_t rows = weights.facts().gates * weights.hidden;
-    check_shape<T>(py::reinterpret_borrow<py::array>(weight_masks_[k]),
-                   std::array<index_t, 2>{rows, weights.dims().outputs()}, "weight_masks");
+    added_to_[k / directions_].add(own);
+    if (!weight_masks_[k].is_none()) MaskedGradient<T>::check(weight_masks_[k], weights);
   }
+
+  // What a kernel reads and writes until it has run.
+  struct Kept {
+    py::array packed;
+    py::object dx;  // None where it is not wanted
+    std::optional<MaskedGradient<T>> masked;
+  };
 
   // -> the gradient of the layer's input, None for that of x where it is not wanted
   py::object run_layer(std::size_t layer) {
     const std::size_t first = layer * directions_;
-    py::object dx[2];
-    Masked masks[2];
-    for (std::size_t d = 0; d < directions_; ++d) {
-      dx[d] = prepare(layer, d);
-      masks[d] = masked(first + d);
-    }
-    api::RecurrentBackward<T>* const all = &all_[first];
+    const bool with_dx = layer > 0 || with_dx_;
+    std::vector<Kept> kept;
+    for (std::size_t direction = 0; direction < directions_; ++direction)
+      kept.push_back(prepare(layer, direction, with_dx));
     const RecurrentCall& call = *own_[first].call;
-    const bool recomputed = own_[first].checkpoints.has_value();  // in one place for all tapes
-    const bool together =
-        !recomputed && !added_to_[layer].shared && side_by_side(all[0].call, call.operations(), directions_);
+    // Tapes that are made again take turns in one place.
+    const bool in_turn = own_[first].checkpoints.has_value() || added_to_[layer].overlapping;
     const api::RecurrentKernels<T>& kernel = call.weights->template kernel<T>();
-    place_workspaces<T>(all, directions_, together, kernel.backward_workspace);
+    const DirectionKernels<T, api::RecurrentBackward<T>> kernels(
+        {&all_[first], directions_}, call.operations(), in_turn, kernel.backward, kernel.backward_workspace);
     {
-      const GradientTurn turn(added_to_[layer].gradients,
-                              static_cast<double>(directions_) * call.operations());
-      run_directions(all, directions_, together, kernel.backward);
-      for (const Masked& mask : masks) mask.add();
+      const GradientTurn turn(added_to_[layer].all, static_cast<double>(directions_) * call.operations());
+      kernels.run();
+      for (const Kept& own : kept) {
+        if (own.masked) own.masked->add();
+      }
     }
-    return directions_ == 1 || dx[0].is_none() ? dx[0] : py::object(dx[0] + dx[1]);
+    return with_dx && directions_ > 1 ? py::object(kept[0].dx + kept[1].dx) : kept[0].dx;
   }
 
-  // -> the place of the gradient of the direction's input, None where it is not wanted
-  py::object prepare(std::size_t layer, std::size_t direction) {
+  Kept prepare(std::size_t layer, std::size_t direction, bool with_dx) {
     const std::size_t k = layer * directions_ + direction;
     RecurrentCall& call = *own_[k].call;
     api::RecurrentBackward<T>& arguments = all_[k];
     const api::RecurrentDims& dims = arguments.call.dims;
-    const py::array packed = call.weights->backward();
-    arguments.packed = static_cast<const T*>(packed.data());
+    Kept kept{call.weights->backward(), py::none(), std::nullopt};
+    arguments.packed = static_cast<const T*>(kept.packed.data());
     const auto part = [&](const py::array& y) {
       return of_direction(input_sequence<T>(y, shape_, "y, dy"), direction, dims);
     };
@@ -142,44 +136,22 @@ class StackBackward {
     if (dy_) arguments.dy = part(*dy_);
     arguments.tape = data_of<T>(tape_.values.ptr()) + own_[k].place;
     if (own_[k].checkpoints) arguments.checkpoints = data_of<T>(own_[k].checkpoints->ptr());
+    if (with_dx) {
+      const py::array& x = call.x();
+      const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
+      kept.dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
+      arguments.dx = output_sequence<T>(py::array(kept.dx), {dims.batch, dims.steps, dims.inputs}, "dx");
+    }
     place_states(arguments.dstate, dstate_, k);
     if (!dreset_.empty()) place_states(arguments.dreset_state, dreset_, k);
-    if (layer == 0 && !with_dx_) return py::none();
-    const py::array& x = call.x();
-    const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
-    py::object dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
-    arguments.dx = output_sequence<T>(py::array(dx), {dims.batch, dims.steps, dims.inputs}, "dx");
-    return dx;
-  }
-
-  // The gradient of a masked weight_hh has a place of its own, from where it is added behind the kernel.
-  struct Masked {
-    py::object gradient, mask;
-    const T *from = nullptr, *factors = nullptr;
-    T* to = nullptr;
-    index_t count = 0;
-
-    void add() const {
-      for (index_t i = 0; i < count; ++i) to[i] += from[i] * factors[i];
+    if (!weight_masks_[k].is_none()) {
+      kept.masked.emplace(py::reinterpret_borrow<py::array>(weight_masks_[k]),
+                          data_of<T>(targets_[k][kWeightHh].ptr()));
+      arguments.gradients.dweight_hh = kept.masked->values();
     }
-  };
-  Masked masked(std::size_t k) {
-    Masked own;
-    if (weight_masks_[k].is_none()) return own;
-    const api::RecurrentDims& dims = all_[k].call.dims;
-    own.gradient = new_array<T>(std::array<index_t, 2>{facts_.gates * dims.hidden, dims.outputs()});
-    own.count = size_of(own.gradient.ptr());
-    T* const values = data_of<T>(own.gradient.ptr());
-    std::fill_n(values, own.count, T(0));
-    all_[k].gradients.dweight_hh = values;
-    own.from = values;
-    own.to = data_of<T>(targets_[k][kWeightHh].ptr());
-    own.mask = py::array_t<T, py::array::c_style>::ensure(weight_masks_[k]);
-    own.factors = data_of<T>(own.mask.ptr());
-    return own;
+    return kept;
   }
 
-  // Tapes that are made again take turns in one place.
   index_t longest_tape() const {
     index_t longest = 0;
     for (const StackTape::Direction& direction : own_)
@@ -192,7 +164,7 @@ class StackBackward {
   const std::size_t directions_;
   const api::CellFacts& facts_;
   std::vector<api::RecurrentBackward<T>> all_;  // by k
-  std::vector<Layer> added_to_;                 // by layer
+  std::vector<JointGradients> added_to_;        // by layer
   std::vector<StackTape::Direction> own_;       // the tape's
   std::array<index_t, 3> shape_{};              // of y of every layer
   const std::vector<Objects>& targets_;         // by k
