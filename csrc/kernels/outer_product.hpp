@@ -15,7 +15,8 @@ template <class T>
 class OuterProduct {
   using V = Vec<T>;
   static constexpr int kRows = DenseProduct<T>::kRows;
-  static constexpr index_t kFarDepth = DenseProduct<T>::kDepthBlock;
+  static constexpr index_t kPanelDepth = DenseProduct<T>::kDepthBlock;
+  static constexpr index_t kFarDepth = kPanelDepth < 1024 ? 1024 : kPanelDepth;
   // Rows and columns of C per block: 512 deep (AVX-512, floats) a packed block of A is 96 KB, one of B 1 MB
   // at most, 1024 deep twice as much. Few rows and many columns, as packing a row for broadcasts costs most.
   static constexpr index_t kRowBlock = 48;
@@ -31,9 +32,9 @@ class OuterProduct {
   static constexpr index_t kWidth = kDenseWidth<T>;
   using Run = ColumnRun<T>;
 
-  // How deep blocks are at most. Between two blocks sums are put down: on AVX-512 those that no cache of a
-  // core holds half as often. Near ones gain nothing by it that twice the tape in a stretch would not cost.
-  static constexpr index_t kNearDepth = kVectorBytes == 64 ? kFarDepth / 2 : kFarDepth;
+  // How deep blocks are at most. Between two blocks sums are put down: those that no cache of a core holds
+  // half as often, or less. Near ones gain nothing by it that twice the tape in a stretch would not cost.
+  static constexpr index_t kNearDepth = kVectorBytes == 64 ? kPanelDepth / 2 : kPanelDepth;
   static constexpr index_t depth_block(index_t sums) {
     constexpr index_t kNearBytes = 4 << 20;
     return sums * static_cast<index_t>(sizeof(T)) < kNearBytes ? kNearDepth : kFarDepth;
