@@ -210,7 +210,7 @@ PLACE_FAULTS = [
     ("outer_product.hpp", "last && k + block == depth.rows", "last"),
     ("weight_gradient.hpp", "place.target[at] += sum;", "place.target[at] = sum;"),
     ("recurrent_gradients.hpp", "last_(steps.begin == 0)", "last_(true)"),
-    ("recurrent_gradients.hpp", "return dims.segment < dims.steps || ", "return "),
+    ("recurrent_gradients.hpp", "dims.segment < dims.steps || ", ""),
     ("recurrent_gradients.hpp", "dims.batch * dims.steps > OuterProduct<T>::kNearDepth", "false"),
     (
         "recurrent_gradients.hpp",

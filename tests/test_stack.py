@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Case:
         directions: int,
         *,
         sizes: tuple[int, int, int] = (N, INPUTS, H),
+        steps: int = T,
         layer_norm: str | None = None,
         projection: int = 0,
         **options: Any,
@@ -65,14 +67,14 @@ class Case:
             )
             for k in range(count)
         ]
-        self.x, self.dy = self.array(batch, T, inputs), self.array(batch, T, outputs)
+        self.x, self.dy = self.array(batch, steps, inputs), self.array(batch, steps, outputs)
         plain = ops.StackCall(
             self.weights,
             state=[self.states(batch) for _ in range(count)],
             reset_state=[self.states() for _ in range(count)],
-            lengths=np.resize([7, 0, 3, 7, 1], batch),
-            resets=self.random.random((batch, T)) < 0.2,
-            input_masks=[self.array(batch, 1, inputs), None, self.array(batch, T, outputs)],
+            lengths=np.resize([steps, 0, 3, steps, 1], batch),
+            resets=self.random.random((batch, steps)) < 0.2,
+            input_masks=[self.array(batch, 1, inputs), None, self.array(batch, steps, outputs)],
             hidden_masks=[self.array(batch, self.size) for _ in range(count)],
             zoneout=[None] * count,
             recompute=0,
@@ -221,6 +223,45 @@ def test_directions_that_share_a_gradient_add_to_it_in_turn() -> None:
     rnnfast.set_num_threads(2)
     for _ in range(20):
         assert all(map(same_bits, case.together(shared()), expected))
+
+
+# N, I, H and whether there are options: steps of one sample taken together, samples of one thread, and two
+# groups of samples, of which the second is small.
+WAVES = [((1, INPUTS, 50), False), ((1, 60, 50), False), ((5, INPUTS, 20), True), ((10, 70, 20), True)]
+
+
+def waves(cell: str, dtype: type) -> Iterator[Case]:
+    for sizes, with_options in WAVES:
+        for options in added_options(cell):
+            # A product with a mask between layers would be NumPy's.
+            options["input_masks"] = [None] * LAYERS
+            if not with_options:
+                options |= {"lengths": None, "resets": None, "hidden_masks": [None] * LAYERS}
+            yield Case(cell, dtype, 1, sizes=sizes, steps=33, **options)
+
+
+def test_layers_in_a_wave_give_the_bits_of_one_thread(cell: str, dtype: type, variant: str) -> None:
+    """With options and without; tapes that are made again follow one another."""
+    for case in waves(cell, dtype):
+        rnnfast.set_num_threads(1)
+        expected = case.together()
+        for count in (2, 4):
+            rnnfast.set_num_threads(count)
+            assert all(map(same_bits, case.together(), expected)), case.x.shape
+
+
+def test_layers_that_share_a_gradient_add_to_it_in_turn() -> None:
+    """In a wave one with a mask (the second) would add to it behind the others."""
+    case = Case("gru", np.float32, 1, sizes=(2, 40, 40), steps=60, input_masks=[None] * LAYERS)
+
+    def shared() -> list[list[Array]]:
+        first, second, third = case.targets()
+        return [[first[0], second[1], *first[2:]], second, third]  # of weight_hh
+
+    rnnfast.set_num_threads(1)
+    expected = case.together(shared())
+    rnnfast.set_num_threads(2)
+    assert all(map(same_bits, case.together(shared()), expected))
 
 
 def test_the_layout_of_memory_changes_nothing() -> None:

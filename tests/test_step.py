@@ -433,6 +433,23 @@ def test_a_block_sees_every_change_of_the_weights(change: Callable[[nn.Recurrent
     assert same_bits(after, fresh(x, (ones, ones))[0])
 
 
+@pytest.mark.parametrize("batch", [1, 10])
+def test_layers_of_a_block_in_a_wave_give_the_bits_of_one_thread(
+    cell: str, dtype: type, variant: str, batch: int
+) -> None:
+    """Layers below the last one write to two places by turns."""
+    for options in option_sets(cell):
+        layer = nn.Recurrent(cell, INPUTS, 40, num_layers=4, dtype=dtype, seed=0, **options)
+        x, found = make_x(67, dtype, steps=batch), []
+        x = x if "batch_first" in options else x.swapaxes(0, 1)
+        for count in (1, 2, 4):
+            rnnfast.set_num_threads(count)
+            y, state = layer(x)
+            found.append((y, *arrays_of(state), *arrays_of(layer(x, state)[1])))
+        for arrays in found[1:]:
+            assert all(map(same_bits, arrays, found[0])), options
+
+
 def test_blocks_may_lie_anywhere() -> None:
     layer = make_layer("lstm", num_layers=2)
     x = make_x(3, np.float32, 12)

@@ -11,6 +11,7 @@
 
 #include "api/conventions.hpp"
 #include "api/random.hpp"
+#include "base/parallel.hpp"
 
 namespace rnnfast::api {
 
@@ -28,12 +29,17 @@ struct RecurrentDims {
   LayerNorm layer_norm;
   bool masked;      // whether there is a hidden_mask
   index_t segment;  // steps whose tape is kept at once: `steps`, or fewer where backward recomputes the gates
+  bool in_wave;     // whether it has a Wave; its tape is kept whole then
 
   RNNFAST_INLINE index_t outputs() const { return projection > 0 ? projection : hidden; }
   RNNFAST_INLINE index_t widest_state() const { return projection > hidden ? projection : hidden; }
   RNNFAST_INLINE index_t state_size(int state) const { return state == 0 ? outputs() : hidden; }
   RNNFAST_INLINE index_t segments() const { return segment > 0 ? ceil_div(steps, segment) : 0; }
 };
+
+// Threads own whole groups of so many samples, and sums over samples are first made within a group, so that
+// they do not depend on the number of threads.
+constexpr index_t kGroupRows = 8;
 
 template <class T>
 struct RecurrentWeights {
@@ -68,6 +74,29 @@ struct Zoneout {
   RandomKey key[kMostStates];
 };
 
+// Layers of a stack at the same time, each on one thread: a layer goes as far as the one that it reads from
+// has come. Steps are counted as they are done: forward from the first on, backward from the last.
+struct Wave {
+  const parallel::Progress* before;  // of what it reads; null: all is there
+  parallel::Progress* own;           // null: nobody reads what it makes before its end
+
+  // Steps behind which the next layer begins at the latest: until then its thread has nothing to do.
+  static RNNFAST_INLINE index_t part(index_t steps) { return ceil_div(steps, 8); }
+  // Of `left` steps those that are taken between two looks at the others.
+  RNNFAST_INLINE index_t together(index_t steps, index_t left) const {
+    constexpr index_t kMost = 16;
+    if (before == nullptr && own == nullptr) return left;
+    const index_t most = part(steps) < kMost ? part(steps) : kMost;
+    return most < left ? most : left;
+  }
+  RNNFAST_INLINE void wait_for(index_t steps) const {
+    if (before != nullptr) before->wait_for(steps);
+  }
+  RNNFAST_INLINE void reach(index_t steps) const {
+    if (own != nullptr) own->reach(steps);
+  }
+};
+
 // What forward and backward of one call agree on.
 template <class T>
 struct RecurrentCall {
@@ -95,6 +124,7 @@ struct RecurrentForward {
   T* tape;  // out: [rows of the longest segment, tape_row(dims)] for backward; null: nothing is kept, or
             // backward recomputes it (dims.segment < steps)
   T* checkpoints;  // out: [segments, states - 1, N, H] states but h before every segment; null: not wanted
+  Wave wave;       // of x and y
   T* workspace;    // [forward_workspace(dims, threads)]
 };
 
@@ -124,6 +154,7 @@ struct RecurrentBackward {
   T* dreset_state[kMostStates];  // out: [N, state_size] gradients of the reset state, by sample; null: not
                                  // wanted
   RecurrentGradients<T> gradients;
+  Wave wave;     // of dy and dx
   T* workspace;  // [backward_workspace(dims, threads)]
 };
 

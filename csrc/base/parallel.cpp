@@ -40,6 +40,11 @@ bool spin(int spins, Done&& done) {
   return false;
 }
 
+template <class Done>
+void spin_until(Done&& done) {
+  for (int spins = kSpinsForParts; !spin(spins, done); spins = kSpinsPerRound) std::this_thread::yield();
+}
+
 // Threads that take the parts of a job, the caller among them. Parts are claimed one by one, so that a worker
 // that sleeps, or has no core, costs the others the time of its parts and not of its coming.
 class Pool {
@@ -80,8 +85,7 @@ class Pool {
     }
     if (sleeping_.load(std::memory_order_acquire) > 0) wake_.notify_all();
     do_parts();
-    const auto done = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
-    for (int spins = kSpinsForParts; !spin(spins, done); spins = kSpinsPerRound) std::this_thread::yield();
+    spin_until([&] { return unfinished_.load(std::memory_order_acquire) == 0; });
   }
 
  private:
@@ -247,7 +251,7 @@ int worthwhile_parts_at_once(int threads, double operations, index_t shares) {
     crowded.fetch_sub(1, std::memory_order_relaxed);
     return 1;
   }
-  return parts_for(threads, operations, 1e5, shares);  // some 2 µs; a barrier costs a tenth of that
+  return parts_for(threads, operations, kOperationsAtOnce, shares);
 }
 
 void run(int parts, void (*task)(void*, int), void* context) {
@@ -268,6 +272,12 @@ bool run_at_once(int parts, void (*task)(void*, int), void* context) {
   }
   run_in(*pool, shared, parts, task, context);
   return true;
+}
+
+void Progress::reach(index_t step) { reached_.store(step, std::memory_order_release); }
+
+void Progress::wait_for(index_t step) const {
+  spin_until([&] { return reached_.load(std::memory_order_acquire) >= step; });
 }
 
 void Barrier::wait() {

@@ -51,6 +51,17 @@ class Barrier {
   alignas(64) std::atomic<unsigned> round_{0};
 };
 
+// How far a part has come with what another part of its job reads. Parts are taken in the order of their
+// numbers: one of a lower number is done or under way, and may be waited for wherever a job runs.
+class Progress {
+ public:
+  void reach(index_t step);
+  void wait_for(index_t step) const;
+
+ private:
+  alignas(64) std::atomic<index_t> reached_{0};
+};
+
 struct Range {
   index_t begin, end;
 };
@@ -67,7 +78,9 @@ RNNFAST_INLINE Range share(index_t count, int parts, int part, index_t grain) {
 // microseconds.
 int worthwhile_parts(int threads, double operations, index_t shares);
 
-// The same where the parts meet at a barrier after every `operations`.
+// The same where the parts meet at a barrier after every `operations`: some 2 µs for each, of which a barrier
+// costs a tenth.
+constexpr double kOperationsAtOnce = 1e5;
 int worthwhile_parts_at_once(int threads, double operations, index_t shares);
 
 }  // namespace rnnfast::parallel

@@ -65,6 +65,7 @@ class RecurrentBackwardPass {
         Stretch(arguments, schedule, buffers.stretch, buffers.zeros, tape, steps, sums).run();
       }
       sums = Sums::kContinued;
+      arguments.wave.reach(dims.steps - steps.begin);
     };
     for (index_t segment = dims.segments() - 1; segment >= 0; --segment) {
       const index_t begin = segment * dims.segment, left = dims.steps - begin;
@@ -209,6 +210,7 @@ class RecurrentBackwardPass {
   void scan() const {
     for (index_t step = steps_.end; step >= steps_.begin && steps_.begin < steps_.end; --step) {
       const bool last = step == steps_.begin;
+      if (!last) arguments_.wave.wait_for(dims_.steps - step + 1);
       const index_t with = step == steps_.end ? 0 : own_.below(schedule_.active(step));
       const index_t all = last ? with : own_.below(schedule_.active(step - 1));
       through_hidden_weights(step, 0, with, true, last);

@@ -150,16 +150,18 @@ class RecurrentForwardPass {
       if (active == 0) return;
       // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
       // one per step, but its sums pass through memory (bounds: csrc/README.md).
-      const index_t left = end - step, fitting = kRowBlock / active;
+      const index_t left = arguments_.wave.together(dims_.steps, end - step), fitting = kRowBlock / active;
       const index_t bound = active < 3 ? kInputsOfTwoRows : kInputsOfFewRows;
       const bool beforehand = Lines::wanted(dims_) || (active < 2 * Product::kRows && dims_.inputs > bound);
       const index_t together = !beforehand || fitting < 2 ? 1 : fitting < left ? fitting : left;
+      const index_t taken = alone && together == 1 ? left : together, count = alone ? taken : 1;
+      arguments_.wave.wait_for(step + taken);
       index_t first_line[kRowBlock];
       first_line[0] = -1;
       if (together > 1) input_lines(step, together, first_line);
-      const index_t taken = alone && together == 1 ? left : together, count = alone ? taken : 1;
       for (index_t s = 0; s < taken; s += count) run_steps(step + s, count, first_line[s]);
       step += taken;
+      arguments_.wave.reach(step);
     }
   }
 

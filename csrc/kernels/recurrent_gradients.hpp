@@ -37,7 +37,7 @@ class StretchGradients {
   }
 
   // Rows of a stretch, where one step has no more: those whose tape stays in a cache between the scan and the
-  // products, but at least a block of the largest of these.
+  // products, but at least a block of the largest of these; in a wave no more than the layer below waits for.
   static index_t most_rows(const api::RecurrentDims& dims) {
     constexpr index_t kBytes = 1 << 20;
     const index_t fitting = kBytes / static_cast<index_t>(sizeof(T)) / TapeRow<Cell, T>(dims).stride;
@@ -47,7 +47,9 @@ class StretchGradients {
       if (sums > largest) largest = sums;
     }
     const index_t fewest = OuterProduct<T>::depth_block(largest);
-    return fitting < fewest ? fewest : fitting;
+    const index_t most = fitting < fewest ? fewest : fitting;
+    const index_t waited_for = api::Wave::part(dims.steps) * dims.batch;
+    return dims.in_wave && waited_for < most ? waited_for : most;
   }
 
   StretchGradients(const api::RecurrentBackward<T>& arguments, const Schedule<T>& schedule,
@@ -121,7 +123,7 @@ class StretchGradients {
   // Whether the products' sums may be put down before they are complete: between stretches or blocks of
   // depth, of which none has fewer rows.
   static bool in_portions(const api::RecurrentDims& dims) {
-    return dims.segment < dims.steps || dims.batch * dims.steps > OuterProduct<T>::kNearDepth;
+    return dims.in_wave || dims.segment < dims.steps || dims.batch * dims.steps > OuterProduct<T>::kNearDepth;
   }
   // Places for the gradients of all matrices from `memory` on. -> how many values they take
   static index_t matrices(const api::RecurrentDims& dims, T* memory,

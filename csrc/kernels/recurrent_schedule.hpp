@@ -14,10 +14,7 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Threads own whole groups of positions, the same groups on every instruction set: sums over samples are
-// first made within a group (kernels/recurrent_backward.hpp), so that they do not depend on the number of
-// threads.
-constexpr index_t kGroupRows = 8;
+using api::kGroupRows;
 
 // The positions of one thread: those of every apart-th group from `first` on.
 struct OwnPositions {

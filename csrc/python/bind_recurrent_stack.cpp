@@ -1,7 +1,7 @@
 // Stacked recurrent layers over whole sequences: all layers and directions in one call. Backward is in
 // recurrent_stack_backward.cpp.
-#include "python/recurrent_directions.hpp"
 #include "python/recurrent_stack.hpp"
+#include "python/stack_kernels.hpp"
 
 namespace rnnfast::python {
 namespace {
@@ -14,7 +14,9 @@ class StackForward {
         tape_(tape),
         facts_(stack.weights.front()->facts()),
         training_(!tape.memory.is_none()),
-        absent_(static_cast<std::size_t>(facts_.states)) {}
+        absent_(static_cast<std::size_t>(facts_.states)),
+        all_(stack.weights.size()),
+        kept_(stack.weights.size()) {}
 
   // -> (y of every layer, or of the last where nobody needs the others; final states; for each k the other
   // states of every step)
@@ -24,10 +26,13 @@ class StackForward {
         check_mask(mask, py::array(x));
         x = x * mask;
       }
-      run_layer(py::array(x), mask);
+      for (std::size_t d = 0; d < stack_.directions(); ++d) prepare(d, py::array(x), mask);
       x = tape_.layers.back().y;
+      if (tape_.in_wave && prepared_ < all_.size()) continue;
+      run_prepared();
       check_signals();
     }
+    if (training_) tape_.directions = std::move(kept_);
     return py::make_tuple(all_y_, finals_, every_);
   }
 
@@ -42,28 +47,47 @@ class StackForward {
                    "input_masks");
   }
 
-  void run_layer(const py::array& x, const py::object& mask) {
-    const std::size_t directions = stack_.directions();
-    api::RecurrentForward<T> all[2]{};
-    StackTape::Direction kept[2];
-    for (std::size_t d = 0; d < directions; ++d) all[d] = prepare(d, x, mask, kept[d]);
-    const RecurrentCall& first = *kept[0].call;
-    const api::RecurrentKernels<T>& kernel = first.weights->template kernel<T>();
-    const DirectionKernels<T, api::RecurrentForward<T>> kernels({all, directions}, first.operations(), false,
-                                                                kernel.forward, kernel.forward_workspace);
-    without_interpreter(static_cast<double>(directions) * first.operations(), [&] { kernels.run(); });
-    if (!training_) return;
-    for (std::size_t d = 0; d < directions; ++d) tape_.directions.push_back(std::move(kept[d]));
+  // All that has been prepared since the last time: a layer, or all of them in a wave.
+  void run_prepared() {
+    std::vector<api::RecurrentForward<T>*> ready;
+    double operations = 0;
+    for (std::size_t k = run_; k < prepared_; ++k) {
+      ready.push_back(&all_[k]);
+      operations += kept_[k].call->operations();
+    }
+    const api::RecurrentKernels<T>& kernel = stack_.weights.front()->template kernel<T>();
+    const StackOrder order = tape_.in_wave ? StackOrder::kInWave
+                                           : order_of_directions(ready.size(), ready.front()->call.threads,
+                                                                 kept_[run_].call->operations());
+    StackKernels<T, api::RecurrentForward<T>> kernels(std::move(ready), order, kernel.forward,
+                                                      kernel.forward_workspace);
+    without_interpreter(operations, [&] { kernels.run(); });
+    for (; run_ < prepared_; ++run_) {
+      if (!training_) kept_[run_].call.reset();  // and with it the input of the layer
+    }
   }
 
-  api::RecurrentForward<T> prepare(std::size_t direction, const py::array& x, const py::object& mask,
-                                   StackTape::Direction& kept) {
-    const std::size_t k = k_++;
+  bool suits_wave(const api::RecurrentCall<T>& call) const {
+    if (stack_.layers() < 2 || stack_.directions() > 1 || call.dims.segment < call.dims.steps) return false;
+    const auto is_masked = [](const py::object& mask) { return !mask.is_none(); };
+    const auto second = stack_.input_masks.begin() + 1;
+    if (std::any_of(second, stack_.input_masks.end(), is_masked)) return false;
+    double of_row = 0, all = 0;
+    for (const std::shared_ptr<PackedWeights>& weights : stack_.weights) {
+      of_row = std::max(of_row, weights->operations(1));
+      all += weights->operations(call.dims.batch * call.dims.steps);
+    }
+    return python::suits_wave(call.dims.batch, call.threads, of_row, all);
+  }
+
+  void prepare(std::size_t direction, const py::array& x, const py::object& mask) {
+    const std::size_t k = prepared_++;
+    StackTape::Direction& kept = kept_[k];
     const auto states = [&](const StatesByK& all) -> const Arrays& { return all ? (*all)[k] : absent_; };
     auto call = std::make_unique<RecurrentCall>(stack_.weights[k], *stack_.settings[k], x,
                                                 states(stack_.state), states(stack_.reset_state),
                                                 stack_.lengths, stack_.resets, stack_.hidden_masks[k]);
-    api::RecurrentForward<T> arguments{};
+    api::RecurrentForward<T>& arguments = all_[k];
     arguments.call = call->template call<T>();
     const api::RecurrentDims& dims = arguments.call.dims;
     const index_t columns = static_cast<index_t>(stack_.directions()) * dims.outputs();
@@ -72,12 +96,14 @@ class StackForward {
     arguments.y = of_direction(
         output_sequence<T>(py::array(tape_.layers.back().y), {dims.batch, dims.steps, columns}, "y"),
         direction, dims);
-    if (k == 0) finals_ = new_states_of_all<T>(facts_, dims, stack_.weights.size());
+    if (k == 0) {
+      finals_ = new_states_of_all<T>(facts_, dims, stack_.weights.size());
+      tape_.in_wave = suits_wave(arguments.call);
+    }
     place_states(arguments.final_state, finals_, k);
     if (stack_.return_states) every_.append(other_states(arguments));
     if (training_) keep(*call, kept, arguments);
     kept.call = std::move(call);
-    return arguments;
   }
 
   void begin_layer(const py::object& mask, const py::object& y) {
@@ -126,8 +152,10 @@ class StackForward {
   const api::CellFacts& facts_;
   const bool training_;
   const Arrays absent_;
-  std::size_t k_ = 0;  // of the next direction
-  index_t taken_ = 0;  // of the room for tapes
+  std::vector<api::RecurrentForward<T>> all_;  // by k
+  std::vector<StackTape::Direction> kept_;     // by k
+  std::size_t prepared_ = 0, run_ = 0;         // how many
+  index_t taken_ = 0;                          // of the room for tapes
   py::list all_y_, finals_, every_;
 };
 

@@ -74,6 +74,7 @@ struct StackTape {
   std::vector<Layer> layers;
   py::object memory;  // gives room for tapes and takes it back
   py::object values;  // all tapes; none where backward makes them again, one at a time
+  bool in_wave = false;
 };
 
 // A new array [N, T, F] that begins at a cache line, in memory [T, N, F] if time_major.

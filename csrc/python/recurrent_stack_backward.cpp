@@ -1,8 +1,8 @@
 // Stacked recurrent layers over whole sequences, backward: the last layer first.
-#include "python/gradient_turn.hpp"
+#include "python/gradient_targets.hpp"
 #include "python/masked_gradient.hpp"
-#include "python/recurrent_directions.hpp"
 #include "python/recurrent_stack.hpp"
+#include "python/stack_kernels.hpp"
 
 namespace rnnfast::python {
 namespace {
@@ -30,7 +30,12 @@ class StackBackward {
       api::RecurrentBackward<T>& arguments = all_[k];
       arguments.call = tape.directions[k].call->template call<T>();
       arguments.bound = static_cast<T>(bound);
-      place_targets(k);
+      const GradientSet own = place_targets<T>(arguments.gradients, *tape.directions[k].call->weights,
+                                               targets[k], "targets[" + std::to_string(k) + "]");
+      added_to_[k / directions_].add(own);
+      added_to_all_.add(own);
+      if (!weight_masks[k].is_none())
+        MaskedGradient<T>::check(weight_masks[k], *tape.directions[k].call->weights);
       if (!dstate) continue;
       const api::RecurrentDims& dims = arguments.call.dims;
       fill_states(arguments.dfinal_state, dstate->at(k), facts_, dims, "dstate",
@@ -41,6 +46,7 @@ class StackBackward {
     const api::RecurrentDims& dims = all_.front().call.dims;
     shape_ = {dims.batch, dims.steps, static_cast<index_t>(directions_) * dims.outputs()};
     if (dy_) input_sequence<T>(*dy_, shape_, "dy");
+    in_wave_ = tape.in_wave && !added_to_all_.overlapping;
     dstate_ = new_states_of_all<T>(facts_, dims, all_.size());
     if (with_reset_state) dreset_ = new_states_of_all<T>(facts_, dims, all_.size());
   }
@@ -50,7 +56,13 @@ class StackBackward {
     own_.swap(tape_.directions);  // before anything that lets another thread run: it finds the tape used
     if (!tape_.values) tape_.values = room_for_tapes<T>(tape_.memory, longest_tape());
     for (std::size_t layer = tape_.layers.size(); layer-- > 0;) {
-      const py::object dx = run_layer(layer);
+      for (std::size_t direction = 0; direction < directions_; ++direction)
+        prepare(layer, direction, layer > 0 || with_dx_);
+      if (in_wave_ && layer > 0) {
+        dy_ = py::array(kept_.back().dx);
+        continue;
+      }
+      const py::object dx = run_prepared(layer);
       check_signals();
       if (dx.is_none()) break;
       const py::object& mask = tape_.layers[layer].input_mask;
@@ -64,70 +76,52 @@ class StackBackward {
  private:
   static constexpr std::size_t kWeightHh = 1;  // among the targets
 
-  void place_targets(std::size_t k) {
-    const PackedWeights& weights = *tape_.directions[k].call->weights;
-    const Objects& targets = targets_[k];
-    const std::string name = "targets[" + std::to_string(k) + "]";
-    std::size_t next = 0;
-    GradientSet own;
-    all_[k].gradients.accumulate = true;
-    for_each_gradient(all_[k].gradients, weights, [&](T*& place, bool wanted, auto... sizes) {
-      if (!wanted) return;
-      PyObject* const target = next < targets.size() ? targets[next].ptr() : Py_None;
-      const std::array<index_t, sizeof...(sizes)> shape{sizes...};
-      if (!is_plain<T>(target, shape) || !is_writable(target)) {
-        fail(name + "[" + std::to_string(next) + "]",
-             "must be a writable, contiguous array of the dtype of the weights and of shape " +
-                 shape_text(shape.data(), shape.size()) + ", in the order of RecurrentGradients, got " +
-                 (next < targets.size() ? description(targets[next]) : "none"));
-      }
-      place = data_of<T>(target);
-      own.add(place, (index_t{1} * ... * sizes));
-      ++next;
-    });
-    if (next != targets.size()) {
-      fail(name, "must be " + std::to_string(next) + " arrays, got " + std::to_string(targets.size()));
-    }
-    added_to_[k / directions_].add(own);
-    if (!weight_masks_[k].is_none()) MaskedGradient<T>::check(weight_masks_[k], weights);
-  }
-
   // What a kernel reads and writes until it has run.
   struct Kept {
+    std::size_t k;
     py::array packed;
     py::object dx;  // None where it is not wanted
     std::optional<MaskedGradient<T>> masked;
   };
 
-  // -> the gradient of the layer's input, None for that of x where it is not wanted
-  py::object run_layer(std::size_t layer) {
-    const std::size_t first = layer * directions_;
-    const bool with_dx = layer > 0 || with_dx_;
+  // All that has been prepared since the last time: a layer, or all of them in a wave. -> the gradient of the
+  // input of `layer`, the last of them; None for that of x where it is not wanted
+  py::object run_prepared(std::size_t layer) {
+    std::vector<api::RecurrentBackward<T>*> ready;
+    double operations = 0;
     std::vector<Kept> kept;
-    for (std::size_t direction = 0; direction < directions_; ++direction)
-      kept.push_back(prepare(layer, direction, with_dx));
-    const RecurrentCall& call = *own_[first].call;
+    kept.swap(kept_);
+    for (const Kept& own : kept) {
+      ready.push_back(&all_[own.k]);
+      operations += own_[own.k].call->operations();
+    }
+    const RecurrentCall& call = *own_[layer * directions_].call;
     // Tapes that are made again take turns in one place.
-    const bool in_turn = own_[first].checkpoints.has_value() || added_to_[layer].overlapping;
+    const bool in_turn = own_[layer * directions_].checkpoints.has_value() || added_to_[layer].overlapping;
+    const StackOrder order =
+        in_wave_  ? StackOrder::kInWave
+        : in_turn ? StackOrder::kInTurn
+                  : order_of_directions(ready.size(), ready.front()->call.threads, call.operations());
     const api::RecurrentKernels<T>& kernel = call.weights->template kernel<T>();
-    const DirectionKernels<T, api::RecurrentBackward<T>> kernels(
-        {&all_[first], directions_}, call.operations(), in_turn, kernel.backward, kernel.backward_workspace);
+    StackKernels<T, api::RecurrentBackward<T>> kernels(std::move(ready), order, kernel.backward,
+                                                       kernel.backward_workspace);
     {
-      const GradientTurn turn(added_to_[layer].all, static_cast<double>(directions_) * call.operations());
+      const GradientTurn turn(in_wave_ ? added_to_all_.all : added_to_[layer].all, operations);
       kernels.run();
       for (const Kept& own : kept) {
         if (own.masked) own.masked->add();
       }
     }
-    return with_dx && directions_ > 1 ? py::object(kept[0].dx + kept[1].dx) : kept[0].dx;
+    const py::object& dx = kept.back().dx;
+    return directions_ > 1 && !dx.is_none() ? py::object(kept.front().dx + dx) : dx;
   }
 
-  Kept prepare(std::size_t layer, std::size_t direction, bool with_dx) {
+  void prepare(std::size_t layer, std::size_t direction, bool with_dx) {
     const std::size_t k = layer * directions_ + direction;
     RecurrentCall& call = *own_[k].call;
     api::RecurrentBackward<T>& arguments = all_[k];
     const api::RecurrentDims& dims = arguments.call.dims;
-    Kept kept{call.weights->backward(), py::none(), std::nullopt};
+    Kept kept{k, call.weights->backward(), py::none(), std::nullopt};
     arguments.packed = static_cast<const T*>(kept.packed.data());
     const auto part = [&](const py::array& y) {
       return of_direction(input_sequence<T>(y, shape_, "y, dy"), direction, dims);
@@ -149,7 +143,7 @@ class StackBackward {
                           data_of<T>(targets_[k][kWeightHh].ptr()));
       arguments.gradients.dweight_hh = kept.masked->values();
     }
-    return kept;
+    kept_.push_back(std::move(kept));
   }
 
   index_t longest_tape() const {
@@ -165,11 +159,14 @@ class StackBackward {
   const api::CellFacts& facts_;
   std::vector<api::RecurrentBackward<T>> all_;  // by k
   std::vector<JointGradients> added_to_;        // by layer
-  std::vector<StackTape::Direction> own_;       // the tape's
-  std::array<index_t, 3> shape_{};              // of y of every layer
-  const std::vector<Objects>& targets_;         // by k
-  const Objects& weight_masks_;                 // by k
-  OptionalArray dy_;                            // of the layer whose turn it is
+  JointGradients added_to_all_;
+  bool in_wave_ = false;
+  std::vector<Kept> kept_;                 // of kernels that wait to be run
+  std::vector<StackTape::Direction> own_;  // the tape's
+  std::array<index_t, 3> shape_{};         // of y of every layer
+  const std::vector<Objects>& targets_;    // by k
+  const Objects& weight_masks_;            // by k
+  OptionalArray dy_;                       // of the layer whose turn it is
   py::list dstate_, dreset_;
 };
 
