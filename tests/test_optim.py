@@ -431,3 +431,16 @@ def test_a_copy_of_an_optimizer_steps_as_the_original(make, duplicate):
     assert copied.steps == optimizer.steps == 2
     with pytest.raises(ValueError, match=r"the moments belong to the first model"):
         copied.step(buffer)
+
+
+@pytest.mark.parametrize(
+    "given", [[], np.zeros(3), nn.Linear(2, 1, seed=0)], ids=lambda given: type(given).__name__
+)
+def test_what_is_no_buffer_is_refused(given: object) -> None:
+    """Before and after the first step."""
+    buffer, optimizer = nn.Linear(2, 1, seed=0).flatten(), optim.SGD(0.1)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"^SGD\.step: buffer must be a flat one, got .*model\.flatten"):
+            optimizer.step(given)  # type: ignore[arg-type]
+        optimizer.step(buffer)
+    assert optimizer.steps == 2

@@ -63,10 +63,11 @@ class Optimizer(ABC):
             grad_scale: factor on every gradient, from clipping by the global norm.
 
         Raises:
+            TypeError: if it is none.
             ValueError: if the moments belong to another buffer.
         """
         owner = self._owner
-        if owner is None or owner() is not buffer.data:
+        if owner is None or owner() is not getattr(buffer, "data", None):
             self._bind(buffer)
         self.steps += 1
         self._update(buffer.data, buffer.grad, grad_scale)
@@ -78,6 +79,10 @@ class Optimizer(ABC):
 
     def _bind(self, buffer: FlatBuffer) -> None:
         name = type(self).__name__
+        if not all(hasattr(buffer, part) for part in FlatBuffer.__annotations__):
+            raise TypeError(
+                f"{name}.step: buffer must be a flat one, got {type(buffer).__name__}; pass model.flatten()"
+            )
         if self._owner is not None:
             raise ValueError(
                 f"{name}.step: buffer must be the one of the first step, got another; the moments "
