@@ -222,6 +222,9 @@ PLACE_FAULTS = [
         "give(gradients, own[unit], gradients.dbias_hh[gate * dims.hidden + unit]);",
         "gradients.dbias_hh[gate * dims.hidden + unit] = own[unit];",
     ),
+    ("recurrent_gradients.hpp", "dims.in_wave || ", ""),
+    ("recurrent_forward.hpp", "arguments_.wave.wait_for(step + taken);", ""),
+    ("recurrent_backward.hpp", "if (!last) arguments_.wave.wait_for(dims_.steps - step + 1);", ""),
     ("recurrent_group_gradients.hpp", "give(gradients, lanes[lane], to[", "std::swap(lanes[lane], to["),
     ("recurrent_unit_gradients.hpp", "give(gradients, sum, target[", "std::swap(sum, target["),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import rnnfast
 from problems import same_bits
-from rnnfast import ops
+from rnnfast import nn, ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 N, T, INPUTS, H, LAYERS = 5, 7, 3, 6, 3
@@ -227,7 +228,7 @@ def test_directions_that_share_a_gradient_add_to_it_in_turn() -> None:
 
 # N, I, H and whether there are options: steps of one sample taken together, samples of one thread, and two
 # groups of samples, of which the second is small.
-WAVES = [((1, INPUTS, 50), False), ((1, 60, 50), False), ((5, INPUTS, 20), True), ((10, 70, 20), True)]
+WAVES = [((1, INPUTS, 50), False), ((1, 60, 50), False), ((5, INPUTS, 24), True), ((10, 70, 24), True)]
 
 
 def waves(cell: str, dtype: type) -> Iterator[Case]:
@@ -237,17 +238,46 @@ def waves(cell: str, dtype: type) -> Iterator[Case]:
             options["input_masks"] = [None] * LAYERS
             if not with_options:
                 options |= {"lengths": None, "resets": None, "hidden_masks": [None] * LAYERS}
-            yield Case(cell, dtype, 1, sizes=sizes, steps=33, **options)
+            yield Case(cell, dtype, 1, sizes=sizes, steps=37, **options)
 
 
-def test_layers_in_a_wave_give_the_bits_of_one_thread(cell: str, dtype: type, variant: str) -> None:
-    """With options and without; tapes that are made again follow one another."""
+def test_layers_in_a_wave_give_the_gradients_of_one_thread(cell: str, dtype: type, variant: str) -> None:
+    """And all values. With options and without; tapes that are made again follow one another."""
     for case in waves(cell, dtype):
         rnnfast.set_num_threads(1)
         expected = case.together()
         for count in (2, 4):
             rnnfast.set_num_threads(count)
             assert all(map(same_bits, case.together(), expected)), case.x.shape
+
+
+@pytest.mark.parametrize("sizes", [(1, INPUTS, 50), (2, INPUTS, 50), (5, INPUTS, 100)], ids=str)
+def test_a_wave_ends_where_no_sample_runs_to_the_last_step(
+    cell: str, variant: str, sizes: tuple[int, int, int]
+) -> None:
+    """Layers take steps in other portions, by their inputs and masks."""
+    masks = [None, np.ones((sizes[0], sizes[2]), np.float32), None]
+    for hidden_masks in ([None] * LAYERS, masks):
+        case = Case(cell, np.float32, 1, sizes=sizes, steps=90, input_masks=[None] * LAYERS, resets=None)
+        for longest in (0, 1, 83):
+            lengths = np.full(sizes[0], longest)
+            case.call = case.call._replace(lengths=lengths, hidden_masks=hidden_masks)
+            rnnfast.set_num_threads(1)
+            expected = case.together()
+            rnnfast.set_num_threads(2)
+            assert all(map(same_bits, case.together(), expected)), longest
+
+
+def test_layers_at_inference_take_two_arrays_by_turns() -> None:
+    layer = nn.GRU(INPUTS, 20, num_layers=6, seed=0)
+    x = np.zeros((8, 2000, INPUTS), np.float32)
+    for count in (1, 2):
+        rnnfast.set_num_threads(count)
+        tracemalloc.start()
+        y, _ = layer(x)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert 2 * y.nbytes <= peak <= 2.5 * y.nbytes, count
 
 
 def test_layers_that_share_a_gradient_add_to_it_in_turn() -> None:

@@ -449,6 +449,13 @@ def test_layers_of_a_block_in_a_wave_give_the_bits_of_one_thread(
         assert all(map(same_bits, *found)), options
 
 
+def test_a_stepper_is_of_one_cell() -> None:
+    square = np.zeros((4, 4), np.float32)
+    gru = ops.RecurrentWeights("gru", np.tile(square, (3, 1)), np.tile(square, (3, 1)))
+    with pytest.raises(ValueError, match="layers must fit together"):
+        ops.recurrent_stepper([gru, ops.RecurrentWeights("rnn_tanh", square, square)], zoneout_rates=(0,))
+
+
 def test_blocks_may_lie_anywhere() -> None:
     layer = make_layer("lstm", num_layers=2)
     x = make_x(3, np.float32, 12)

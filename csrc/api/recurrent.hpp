@@ -80,9 +80,10 @@ struct Wave {
   const parallel::Progress* before;  // of what it reads; null: all is there
   parallel::Progress* own;           // null: nobody reads what it makes before its end
 
-  // Steps behind which the next layer begins at the latest: until then its thread has nothing to do.
+  // Steps behind which the next layer begins at the latest, forward and backward: until then its thread has
+  // nothing to do (csrc/README.md).
   static RNNFAST_INLINE index_t part(index_t steps) { return ceil_div(steps, 8); }
-  // Of `left` steps those that are taken between two looks at the others.
+  // Of `left` steps those that forward takes between two looks at the others.
   RNNFAST_INLINE index_t together(index_t steps, index_t left) const {
     constexpr index_t kMost = 16;
     if (before == nullptr && own == nullptr) return left;

@@ -51,8 +51,8 @@ class Barrier {
   alignas(64) std::atomic<unsigned> round_{0};
 };
 
-// How far a part has come with what another part of its job reads. Parts are taken in the order of their
-// numbers: one of a lower number is done or under way, and may be waited for wherever a job runs.
+// How far work has come that other work of the same job reads. Who waits must have been taken later: then
+// what it waits for is done or under way, however many threads there are.
 class Progress {
  public:
   void reach(index_t step);

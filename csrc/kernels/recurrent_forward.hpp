@@ -139,6 +139,8 @@ class RecurrentForwardPass {
   }
 
   void scan() {
+    // Two layers of a wave may write to one place in turn: behind this wait the earlier one has begun.
+    arguments_.wave.wait_for(dims_.steps < 1 ? dims_.steps : 1);
     const index_t own = own_.below(schedule_.active(-1));
     for (index_t i = 0; share_.first() && i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
     share_.meet();
@@ -147,7 +149,7 @@ class RecurrentForwardPass {
     const index_t end = alone ? std::min(steps_.end, schedule_.length(0)) : steps_.end;
     for (index_t step = steps_.begin; step < end;) {
       const index_t active = own_.below(schedule_.active(step));
-      if (active == 0) return;
+      if (active == 0) break;
       // With few samples a product over many steps is made by larger tiles and reads W_ih far less often than
       // one per step, but its sums pass through memory (bounds: csrc/README.md).
       const index_t left = arguments_.wave.together(dims_.steps, end - step), fitting = kRowBlock / active;
@@ -163,6 +165,8 @@ class RecurrentForwardPass {
       step += taken;
       arguments_.wave.reach(step);
     }
+    arguments_.wave.reach(
+        dims_.steps);  // however long the longest sample: others take steps in other portions
   }
 
   // The states before the first step; what a sample without steps returns; zeros on the padding.

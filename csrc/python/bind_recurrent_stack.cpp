@@ -91,8 +91,7 @@ class StackForward {
     arguments.call = call->template call<T>();
     const api::RecurrentDims& dims = arguments.call.dims;
     const index_t columns = static_cast<index_t>(stack_.directions()) * dims.outputs();
-    if (direction == 0)
-      begin_layer(mask, new_sequence<T>(dims.batch, dims.steps, columns, stack_.time_major));
+    if (direction == 0) begin_layer(mask, dims, columns);
     arguments.y = of_direction(
         output_sequence<T>(py::array(tape_.layers.back().y), {dims.batch, dims.steps, columns}, "y"),
         direction, dims);
@@ -106,8 +105,13 @@ class StackForward {
     kept.call = std::move(call);
   }
 
-  void begin_layer(const py::object& mask, const py::object& y) {
-    if (!training_ && !stack_.return_states) {
+  // Where nobody needs y of the layers below, they are two arrays by turns. In a wave, too: who writes to one
+  // again waits for who reads it.
+  void begin_layer(const py::object& mask, const api::RecurrentDims& dims, index_t columns) {
+    py::object y = std::move(before_last_);
+    if (!y) y = new_sequence<T>(dims.batch, dims.steps, columns, stack_.time_major);
+    if (!training_ && !stack_.return_states && !tape_.layers.empty()) {
+      before_last_ = tape_.layers.back().y;
       all_y_ = py::list();
       tape_.layers.clear();
     }
@@ -156,6 +160,7 @@ class StackForward {
   std::vector<StackTape::Direction> kept_;     // by k
   std::size_t prepared_ = 0, run_ = 0;         // how many
   index_t taken_ = 0;                          // of the room for tapes
+  py::object before_last_;                     // y, where the next layer may write to it
   py::list all_y_, finals_, every_;
 };
 

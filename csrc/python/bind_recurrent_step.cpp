@@ -29,17 +29,18 @@ using Layers = std::vector<std::shared_ptr<PackedWeights>>;
 template <class T>
 std::unique_ptr<Step> make(const Layers& layers, const std::vector<double>& rates) {
   auto step = std::make_unique<StepOf<T>>();
+  step->kernel = &layers.front()->kernel<T>();
   step->states = layers.front()->facts().states;
   if (static_cast<int>(rates.size()) != step->states)
     fail("zoneout_rates", "must have a rate for every state");
   index_t inputs = layers.front()->inputs;
   for (const std::shared_ptr<PackedWeights>& weights : layers) {
-    if (weights->is_double != std::is_same_v<T, double> || weights->facts().states != step->states ||
-        weights->inputs != inputs || weights->hidden != layers.front()->hidden ||
-        weights->projection != layers.front()->projection)
+    if (weights->is_double != std::is_same_v<T, double> || weights->cell != layers.front()->cell ||
+        weights->variant != layers.front()->variant || weights->inputs != inputs ||
+        weights->hidden != layers.front()->hidden || weights->projection != layers.front()->projection)
       fail("layers", "must fit together");
-    typename StepOf<T>::Layer layer{&weights->kernel<T>(), {}};
-    api::RecurrentCall<T>& call = layer.arguments.call;
+    typename StepOf<T>::Arguments layer{};
+    api::RecurrentCall<T>& call = layer.call;
     call.dims = weights->dims();
     call.dims.steps = 1;
     for (int s = 0; s < step->states; ++s) {

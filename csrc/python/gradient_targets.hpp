@@ -1,6 +1,9 @@
 // The arrays of the caller that the gradients of one direction's weights are added to.
 #pragma once
 
+#include <array>
+#include <string>
+
 #include "python/gradient_turn.hpp"
 #include "python/recurrent_results.hpp"
 

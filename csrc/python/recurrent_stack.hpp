@@ -125,7 +125,7 @@ py::tuple stack_backward(StackTape& tape, const OptionalArray& dy, const StatesB
                          bool with_reset_state, bool with_dx, const std::vector<Objects>& targets,
                          const Objects& weight_masks);
 
-// Between two kernels a user may interrupt.
+// Between two layers a user may interrupt, or behind a wave of them.
 inline void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }

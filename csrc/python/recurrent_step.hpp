@@ -2,6 +2,11 @@
 // does (bind_recurrent_step.cpp).
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
 #include "python/fast_call.hpp"
 #include "python/plain_array.hpp"
 #include "python/recurrent_call.hpp"
@@ -25,20 +30,17 @@ struct Step {
 template <class T>
 struct StepOf final : Step {
   using Arguments = api::RecurrentForward<T>;
-  struct Layer {
-    const api::RecurrentKernels<T>* kernel;
-    Arguments arguments;  // all but the arrays of a call
-  };
   static constexpr index_t kSize = sizeof(T);
-  std::vector<Layer> layers;
+  const api::RecurrentKernels<T>* kernel = nullptr;
+  std::vector<Arguments> layers;  // all but the arrays of a call
   int states = 0;
   double operations = 0, widest = 0;  // operations per sample and step: of all layers, of one at most
 
   // x is a step [N, I] or a block of steps [N, B, I]; y has as many axes. in_place: the next state goes into
   // the arrays of `state`, at last, as x may share memory with them.
   PyObject* run(PyObject* x, PyObject* state, bool block, bool in_place) override {
-    const api::RecurrentDims& first = layers.front().arguments.call.dims;
-    const api::RecurrentDims& last = layers.back().arguments.call.dims;
+    const api::RecurrentDims& first = layers.front().call.dims;
+    const api::RecurrentDims& last = layers.back().call.dims;
     if (!is_rows<T>(x, block ? 3 : 2, first.inputs)) return nullptr;
     const index_t batch = fields(x)->dimensions[0], count = static_cast<index_t>(layers.size());
     const index_t steps = block ? fields(x)->dimensions[1] : 1;
@@ -100,7 +102,7 @@ struct StepOf final : Step {
     // The next layer; x becomes its output. In a wave, too, two places serve all: who writes to one again
     // waits for who reads it.
     const auto prepare = [&](std::size_t k) {
-      Arguments arguments = layers[k].arguments;
+      Arguments arguments = layers[k];
       api::RecurrentDims& dims = arguments.call.dims;
       dims.batch = batch;
       dims.steps = steps;
@@ -123,15 +125,14 @@ struct StepOf final : Step {
       std::vector<Arguments*> ready;
       for (std::size_t k = 0; k < count; ++k) all.push_back(prepare(k));
       for (Arguments& own : all) ready.push_back(&own);
-      const api::RecurrentKernels<T>& kernel = *layers.front().kernel;
-      return StackKernels<T, Arguments>(std::move(ready), StackOrder::kInWave, kernel.forward,
-                                        kernel.forward_workspace)
+      return StackKernels<T, Arguments>(std::move(ready), StackOrder::kInWave, kernel->forward,
+                                        kernel->forward_workspace)
           .run();
     }
     for (std::size_t k = 0; k < count; ++k) {
       Arguments arguments = prepare(k);
-      arguments.workspace = scratch<T>(layers[k].kernel->forward_workspace(arguments.call.dims, threads));
-      layers[k].kernel->forward(arguments);
+      arguments.workspace = scratch<T>(kernel->forward_workspace(arguments.call.dims, threads));
+      kernel->forward(arguments);
     }
   }
 };

@@ -1,6 +1,9 @@
 // The kernels of a stack, and which of them run at the same time.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <utility>
 #include <vector>
 
 #include "api/recurrent.hpp"
@@ -22,10 +25,11 @@ inline StackOrder order_of_directions(std::size_t count, int threads, double ope
   return at_once ? StackOrder::kAtOnce : StackOrder::kInTurn;
 }
 
-// Whether layers of one direction run in a wave: where in turn one thread would do a layer alone, or nearly
-// so. of_row: operations of the widest layer, one step of one sample; all: of all layers. On two threads
-// layers go before units, unless one core holds half of a layer's weights better than all of them
-// (csrc/README.md).
+// Whether layers of one direction run in a wave: where in turn one thread would scan a layer alone, or nearly
+// so (backward its products over all rows would use the others). of_row: operations of the widest layer, one
+// step of one sample; all: of all layers. On two threads layers go before units, unless one core holds half
+// of a layer's weights better than all of them (csrc/README.md). What options keep from sharing units is not
+// looked at.
 inline bool suits_wave(index_t batch, int threads, double of_row, double all) {
   constexpr double kShared = 2 * parallel::kOperationsAtOnce;  // of a step, from where on threads share units
   if (threads < 2 || parallel::worthwhile_parts(2, all, 2) < 2) return false;
