@@ -29,7 +29,7 @@ struct RecurrentDims {
   LayerNorm layer_norm;
   bool masked;      // whether there is a hidden_mask
   index_t segment;  // steps whose tape is kept at once: `steps`, or fewer where backward recomputes the gates
-  bool in_wave;     // whether it has a Wave; its tape is kept whole then
+  bool in_wave = false;  // whether it has a Wave; its tape is kept whole then
 
   RNNFAST_INLINE index_t outputs() const { return projection > 0 ? projection : hidden; }
   RNNFAST_INLINE index_t widest_state() const { return projection > hidden ? projection : hidden; }

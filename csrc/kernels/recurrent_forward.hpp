@@ -165,8 +165,7 @@ class RecurrentForwardPass {
       step += taken;
       arguments_.wave.reach(step);
     }
-    arguments_.wave.reach(
-        dims_.steps);  // however long the longest sample: others take steps in other portions
+    arguments_.wave.reach(dims_.steps);  // however long the longest sample: portions differ
   }
 
   // The states before the first step; what a sample without steps returns; zeros on the padding.

@@ -46,7 +46,7 @@ class PackedWeights {
   const api::CellFacts& facts() const { return variant->cells[cell]; }
   std::string description() const;  // for errors
   // The sizes that are not those of a call.
-  api::RecurrentDims dims() const { return {0, 0, inputs, hidden, projection, layer_norm, false, 1, false}; }
+  api::RecurrentDims dims() const { return {0, 0, inputs, hidden, projection, layer_norm, false, 1}; }
   double operations(index_t rows) const {
     return 2.0 * static_cast<double>(rows) * static_cast<double>(facts().gates * hidden) *
            static_cast<double>(inputs + dims().outputs());
