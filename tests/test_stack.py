@@ -280,6 +280,20 @@ def test_layers_at_inference_take_two_arrays_by_turns() -> None:
         assert 2 * y.nbytes <= peak <= 2.5 * y.nbytes, count
 
 
+def test_gradients_of_inputs_take_two_arrays_by_turns() -> None:
+    """Beside that of x."""
+    layer, grown = nn.GRU(INPUTS, 20, num_layers=8, seed=0), []
+    x = np.zeros((8, 1000, INPUTS), np.float32)
+    for count in (1, 2):
+        rnnfast.set_num_threads(count)
+        y, _, tape = layer.forward(x)
+        tracemalloc.start()
+        layer.backward(tape, y)
+        grown.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert 2 * y.nbytes <= grown[-1] <= 3 * y.nbytes, count
+
+
 def test_layers_that_share_a_gradient_add_to_it_in_turn() -> None:
     """In a wave one with a mask (the second) would add to it behind the others."""
     case = Case("gru", np.float32, 1, sizes=(2, 40, 40), steps=60, input_masks=[None] * LAYERS)

@@ -90,6 +90,8 @@ struct Wave {
     const index_t most = part(steps) < kMost ? part(steps) : kMost;
     return most < left ? most : left;
   }
+  // Layers that are two apart may write to one place: behind this the earlier one has begun with all of it.
+  RNNFAST_INLINE void wait_for_begin(index_t steps) const { wait_for(steps < 1 ? steps : 1); }
   RNNFAST_INLINE void wait_for(index_t steps) const {
     if (before != nullptr) before->wait_for(steps);
   }

@@ -48,14 +48,14 @@ class RecurrentBackwardPass {
     Arena<T> arena(arguments.workspace);
     const Schedule<T> schedule(arguments.call, Schedule<T>::lay_out(dims, arena));
     const Buffers buffers = lay_out(dims, arguments.call.threads, arena);
+    arguments.wave.wait_for_begin(dims.steps);
     begin(arguments, schedule, buffers);
     const bool grouped = Groups::suit(dims);
     index_t most_rows = Stretch::most_rows(dims);
     if (grouped && most_rows < Groups::fewest_rows(dims)) most_rows = Groups::fewest_rows(dims);
     Sums sums = kFresh;
     const auto stretch = [&](parallel::Range kept, parallel::Range steps) {
-      const index_t behind =
-          steps.end > 0 ? schedule.row(steps.end - 1, 0) - schedule.row(kept.end - 1, 0) : 0;
+      const index_t behind = schedule.rows(steps.end, kept.end);
       T* const tape = arguments.tape + behind * TapeRow<Cell, T>(dims).stride;
       if (grouped) {
         const Groups groups(arguments, schedule, buffers.zeros, tape, steps, buffers.group_sums, sums);

@@ -139,8 +139,7 @@ class RecurrentForwardPass {
   }
 
   void scan() {
-    // Two layers of a wave may write to one place in turn: behind this wait the earlier one has begun.
-    arguments_.wave.wait_for(dims_.steps < 1 ? dims_.steps : 1);
+    arguments_.wave.wait_for_begin(dims_.steps);
     const index_t own = own_.below(schedule_.active(-1));
     for (index_t i = 0; share_.first() && i < own; ++i) begin_sample(schedule_.sample(own_.at(i)));
     share_.meet();

@@ -133,7 +133,10 @@ class StackBackward {
     if (with_dx) {
       const py::array& x = call.x();
       const bool time_major = std::abs(x.strides(0)) < std::abs(x.strides(1));
-      kept.dx = new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
+      // Two arrays by turns, as y at inference, but for that of x, which may be wider.
+      const bool again = in_wave_ && layer > 0 && kept_.size() > 1;
+      kept.dx = again ? kept_[kept_.size() - 2].dx
+                      : new_sequence<T>(dims.batch, dims.steps, dims.inputs, time_major);
       arguments.dx = output_sequence<T>(py::array(kept.dx), {dims.batch, dims.steps, dims.inputs}, "dx");
     }
     place_states(arguments.dstate, dstate_, k);
