@@ -449,6 +449,12 @@ def test_layers_of_a_block_in_a_wave_give_the_bits_of_one_thread(
         assert all(map(same_bits, *found)), options
 
 
+def test_errors_of_a_stream_name_its_method() -> None:
+    layer = make_layer("lstm")
+    with pytest.raises(TypeError, match=r"^Recurrent\.stream_process: x must have dtype float32"):
+        layer.stream_process(make_x(2, np.float64), layer.stream_state(2))
+
+
 def test_a_stepper_is_of_one_cell() -> None:
     square = np.zeros((4, 4), np.float32)
     gru = ops.RecurrentWeights("gru", np.tile(square, (3, 1)), np.tile(square, (3, 1)))

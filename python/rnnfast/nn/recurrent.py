@@ -169,7 +169,7 @@ class Recurrent(RecurrentStreams):
             tuple of such arrays like the state.
         """
         self._stack.memory.release()  # who only infers does not need the memory of tapes
-        y, final, _, states = self._run(x, state, lengths, resets, False, return_states)
+        y, final, _, states = self._run("forward", x, state, lengths, resets, False, return_states)
         return (y, final, states) if return_states else (y, final)
 
     def forward(  # type: ignore[override]
@@ -200,32 +200,32 @@ class Recurrent(RecurrentStreams):
             TypeError: if an argument has another dtype than it should.
             ValueError: if one has the wrong shape, or a length is not in 0..T.
         """
-        return self._run(x, state, lengths, resets, training, False)[:3]
+        return self._run("forward", x, state, lengths, resets, training, False)[:3]
 
     def _run(
-        self, x: Array, state: State, lengths: Any, resets: Any, training: bool, return_states: bool
+        self, method: str, x: Array, state: State, lengths: Any, resets: Any, training: bool, every: bool
     ) -> tuple[Array, State, Tape | None, State]:
-        plain = not (training or return_states) and lengths is None and resets is None
+        plain = not (training or every) and lengths is None and resets is None
         if plain and (block := self._stepper.block(x, state)) is not None:
             return *block, None, None
-        operation = f"{type(self).__name__}.forward"
+        operation = f"{type(self).__name__}.{method}"
         x = self._layout.check(operation, "x", x, self.input_size, "input_size")
         batch, steps = x.shape[:2]
         initial = self._states.split(operation, "state", state, batch, steps)
         if training and state is not None:
             # The tape keeps them: copies, as the caller may write to the state before backward.
             initial = [tuple(part.copy() for part in parts) for parts in initial]
-        y, finals, every, kept = self._stack.forward(
+        y, finals, by_step, kept = self._stack.forward(
             operation,
             x,
             None if state is None else initial,
             check_lengths(operation, lengths, batch, steps),
             self._layout.check_resets(operation, resets, (batch, steps)),
             CallMasks(self.options, self.counter, training),
-            return_states=return_states,
+            return_states=every,
         )
-        swapped = [tuple(map(self._layout.swap, parts)) for parts in every]
-        states = self._states.stack(swapped) if return_states else None
+        swapped = [tuple(map(self._layout.swap, parts)) for parts in by_step]
+        states = self._states.stack(swapped) if every else None
         tape = Tape(self, kept) if training else None
         return self._layout.swap(y), self._states.public(finals), tape, states
 

@@ -87,7 +87,7 @@ class RecurrentStreams(Module):
                 f"{type(self).__name__}.stream_process: state must have arrays of their own, got "
                 f"{' and '.join(self._states.names)} that share memory; keep a dict of copies and pass that"
             )
-        y, after, *_ = self._run(x, before, None, None, False, False)
+        y, after, *_ = self._run("stream_process", x, before, None, None, False, False)
         for array, part in zip(arrays, self._states.arrays(after), strict=True):
             array[...] = part
         return y
