@@ -21,6 +21,10 @@ namespace py = pybind11;
 
 using OptionalArray = std::optional<py::array>;
 
+// Shapes.
+using Flat = std::array<index_t, 1>;
+using Matrix = std::array<index_t, 2>;
+
 [[noreturn]] inline void fail(const std::string& name, const std::string& rule) {
   throw py::value_error("_core: " + name + " " + rule);
 }

@@ -46,7 +46,7 @@ void softmax_forward(const py::array& scores, const OptionalArray& lengths, cons
   by_dtype(scores, "scores", [&](auto zero) {
     using T = decltype(zero);
     const Cube shape = cube_of(scores, "scores");
-    const std::int64_t* const own = input<std::int64_t>(lengths, std::array<index_t, 1>{shape[0]}, "lengths");
+    const std::int64_t* const own = input<std::int64_t>(lengths, Flat{shape[0]}, "lengths");
     for (index_t n = 0; own != nullptr && n < shape[0]; ++n) {
       if (own[n] < 0 || own[n] > shape[2]) fail("lengths", "must be in 0 … keys");
     }

@@ -53,8 +53,8 @@ void activation(const std::string& name, const py::array& x, const py::array& y)
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const index_t count = x.size();
-    const T* from = input<T>(x, std::array<index_t, 1>{count}, "x");
-    T* to = output<T>(y, std::array<index_t, 1>{count}, "y");
+    const T* from = input<T>(x, Flat{count}, "x");
+    T* to = output<T>(y, Flat{count}, "y");
     const api::ActivationKernels<T>& kernels = backend::table<T>().activation;
     const auto function = name == "sigmoid" ? kernels.sigmoid
                           : name == "tanh"  ? kernels.tanh

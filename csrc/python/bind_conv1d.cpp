@@ -30,7 +30,7 @@ api::Conv1dDims dims_of(const py::array& x, const py::array& y, const Geometry& 
   return dims;
 }
 
-py::array pack(bool for_backward, const py::array& weight, const OptionalArray& bias) {
+py::array conv1d_pack(bool for_backward, const py::array& weight, const OptionalArray& bias) {
   if (weight.ndim() != 3) fail("weight", "must have three axes");
   return by_dtype(weight, "weight", [&](auto zero) -> py::array {
     using T = decltype(zero);
@@ -44,16 +44,16 @@ py::array pack(bool for_backward, const py::array& weight, const OptionalArray& 
         outputs,
         kernel,
         input<T>(weight, std::array<index_t, 3>{outputs, inputs, kernel}, "weight"),
-        input<T>(bias, std::array<index_t, 1>{outputs}, "bias"),
+        input<T>(bias, Flat{outputs}, "bias"),
         data_of<T>(packed.ptr())};
     (for_backward ? kernels.pack_backward : kernels.pack_forward)(weights);
     return packed;
   });
 }
 
-void forward(const py::array& x, const py::array& packed, const py::array& y, index_t kernel,
-             index_t dilation, index_t stride, index_t first, const std::string& activation,
-             const OptionalArray& ring, index_t position) {
+void conv1d_forward(const py::array& x, const py::array& packed, const py::array& y, index_t kernel,
+                    index_t dilation, index_t stride, index_t first, const std::string& activation,
+                    const OptionalArray& ring, index_t position) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const api::Conv1dDims dims = dims_of(x, y, geometry_of(kernel, dilation, stride, first, activation));
@@ -67,9 +67,7 @@ void forward(const py::array& x, const py::array& packed, const py::array& y, in
         input_sequence<T>(x, {dims.batch, dims.steps_in, dims.inputs}, "x"),
         {output<T>(ring, std::array<index_t, 3>{dims.batch, capacity, dims.inputs}, "ring"), capacity,
          position},
-        input<T>(packed,
-                 std::array<index_t, 1>{kernels.forward_packed_size(dims.inputs, dims.outputs, kernel)},
-                 "packed"),
+        input<T>(packed, Flat{kernels.forward_packed_size(dims.inputs, dims.outputs, kernel)}, "packed"),
         output_sequence<T>(y, {dims.batch, dims.steps_out, dims.outputs}, "y"),
         scratch<T>(kernels.forward_workspace(dims, threads))};
     py::gil_scoped_release release;
@@ -77,9 +75,10 @@ void forward(const py::array& x, const py::array& packed, const py::array& y, in
   });
 }
 
-void backward(const py::array& x, const py::array& y, const py::array& dy, const py::array& packed,
-              const OptionalArray& dx, const py::array& dweight, const OptionalArray& dbias, index_t kernel,
-              index_t dilation, index_t stride, index_t first, const std::string& activation) {
+void conv1d_backward(const py::array& x, const py::array& y, const py::array& dy, const py::array& packed,
+                     const OptionalArray& dx, const py::array& dweight, const OptionalArray& dbias,
+                     index_t kernel, index_t dilation, index_t stride, index_t first,
+                     const std::string& activation) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const api::Conv1dDims dims = dims_of(x, y, geometry_of(kernel, dilation, stride, first, activation));
@@ -93,12 +92,10 @@ void backward(const py::array& x, const py::array& y, const py::array& dy, const
         input_sequence<T>(x, in, "x"),
         input_sequence<T>(y, out, "y"),
         input_sequence<T>(dy, out, "dy"),
-        input<T>(packed,
-                 std::array<index_t, 1>{kernels.backward_packed_size(dims.inputs, dims.outputs, kernel)},
-                 "packed"),
+        input<T>(packed, Flat{kernels.backward_packed_size(dims.inputs, dims.outputs, kernel)}, "packed"),
         dx ? output_sequence<T>(*dx, in, "dx") : api::Sequence<T>{},
         output<T>(dweight, std::array<index_t, 3>{dims.outputs, dims.inputs, kernel}, "dweight"),
-        output<T>(dbias, std::array<index_t, 1>{dims.outputs}, "dbias"),
+        output<T>(dbias, Flat{dims.outputs}, "dbias"),
         scratch<T>(kernels.backward_workspace(dims, threads))};
     py::gil_scoped_release release;
     kernels.backward(arguments);
@@ -109,10 +106,11 @@ void backward(const py::array& x, const py::array& y, const py::array& dy, const
 
 void bind_conv1d(py::module_& module) {
   using py::arg;
-  module.def("conv1d_pack", &pack, py::kw_only(), arg("for_backward"), arg("weight"), arg("bias"));
-  module.def("conv1d_forward", &forward, py::kw_only(), arg("x"), arg("packed"), arg("y"), arg("kernel"),
-             arg("dilation"), arg("stride"), arg("first"), arg("activation"), arg("ring"), arg("position"));
-  module.def("conv1d_backward", &backward, py::kw_only(), arg("x"), arg("y"), arg("dy"), arg("packed"),
+  module.def("conv1d_pack", &conv1d_pack, py::kw_only(), arg("for_backward"), arg("weight"), arg("bias"));
+  module.def("conv1d_forward", &conv1d_forward, py::kw_only(), arg("x"), arg("packed"), arg("y"),
+             arg("kernel"), arg("dilation"), arg("stride"), arg("first"), arg("activation"), arg("ring"),
+             arg("position"));
+  module.def("conv1d_backward", &conv1d_backward, py::kw_only(), arg("x"), arg("y"), arg("dy"), arg("packed"),
              arg("dx"), arg("dweight"), arg("dbias"), arg("kernel"), arg("dilation"), arg("stride"),
              arg("first"), arg("activation"));
 }

@@ -30,7 +30,7 @@ double operations(index_t rows, index_t inputs, index_t outputs) {
 }
 
 // -> y
-py::object forward(const py::array& x, const py::array& weight, const OptionalArray& bias) {
+py::object linear_forward(const py::array& x, const py::array& weight, const OptionalArray& bias) {
   if (weight.ndim() != 2) fail("weight", "must have two axes");
   return by_dtype(x, "x", [&](auto zero) -> py::object {
     using T = decltype(zero);
@@ -42,8 +42,8 @@ py::object forward(const py::array& x, const py::array& weight, const OptionalAr
                                           outputs,
                                           parallel::thread_count(),
                                           whole_input<T>(x, "x"),
-                                          input<T>(weight, std::array<index_t, 2>{outputs, inputs}, "weight"),
-                                          input<T>(bias, std::array<index_t, 1>{outputs}, "bias"),
+                                          input<T>(weight, Matrix{outputs, inputs}, "weight"),
+                                          input<T>(bias, Flat{outputs}, "bias"),
                                           data_of<T>(y.ptr()),
                                           scratch<T>(kernel.forward_workspace(rows, inputs, outputs))};
     without_interpreter(operations(rows, inputs, outputs), [&] { kernel.forward(arguments); });
@@ -52,7 +52,7 @@ py::object forward(const py::array& x, const py::array& weight, const OptionalAr
 }
 
 // -> (dx, dweight, dbias or None)
-py::tuple backward(const py::array& x, const py::array& weight, const py::array& dy, bool with_bias) {
+py::tuple linear_backward(const py::array& x, const py::array& weight, const py::array& dy, bool with_bias) {
   if (weight.ndim() != 2) fail("weight", "must have two axes");
   return by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
@@ -63,15 +63,15 @@ py::tuple backward(const py::array& x, const py::array& weight, const py::array&
     const int threads = parallel::thread_count();
     const api::LinearKernels<T>& kernel = backend::table<T>().linear;
     const py::object dx = new_array_like<T>(x, inputs);
-    const py::object dweight = new_array<T>(std::array<index_t, 2>{outputs, inputs});
-    const py::object dbias = with_bias ? new_array<T>(std::array<index_t, 1>{outputs}) : py::none();
+    const py::object dweight = new_array<T>(Matrix{outputs, inputs});
+    const py::object dbias = with_bias ? new_array<T>(Flat{outputs}) : py::none();
     const api::LinearBackward<T> arguments{
         rows,
         inputs,
         outputs,
         threads,
         whole_input<T>(x, "x"),
-        input<T>(weight, std::array<index_t, 2>{outputs, inputs}, "weight"),
+        input<T>(weight, Matrix{outputs, inputs}, "weight"),
         whole_input<T>(dy, "dy"),
         data_of<T>(dx.ptr()),
         data_of<T>(dweight.ptr()),
@@ -86,8 +86,8 @@ py::tuple backward(const py::array& x, const py::array& weight, const py::array&
 
 void bind_linear(py::module_& module) {
   using py::arg;
-  module.def("linear_forward", &forward, arg("x"), arg("weight"), arg("bias"));
-  module.def("linear_backward", &backward, arg("x"), arg("weight"), arg("dy"), arg("with_bias"));
+  module.def("linear_forward", &linear_forward, arg("x"), arg("weight"), arg("bias"));
+  module.def("linear_backward", &linear_backward, arg("x"), arg("weight"), arg("dy"), arg("with_bias"));
 }
 
 }  // namespace rnnfast::python

@@ -7,8 +7,6 @@
 namespace rnnfast::python {
 namespace {
 
-using Flat = std::array<index_t, 1>;
-
 void sgd(const py::array& parameter, const py::array& gradient, const OptionalArray& velocity, double rate,
          double momentum, double weight_decay, double gradient_scale, bool nesterov) {
   by_dtype(parameter, "parameter", [&](auto zero) {

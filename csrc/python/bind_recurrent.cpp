@@ -16,8 +16,8 @@ T* tape_memory(const RecurrentCall& call, const OptionalArray& tape) {
 }
 
 // -> final states
-py::tuple forward(RecurrentCall& call, const py::array& y, const Arrays& states, const OptionalArray& tape,
-                  const OptionalArray& checkpoints) {
+py::tuple recurrent_forward(RecurrentCall& call, const py::array& y, const Arrays& states,
+                            const OptionalArray& tape, const OptionalArray& checkpoints) {
   return by_call(call, [&](auto zero) {
     using T = decltype(zero);
     const api::CellFacts& facts = call.weights->facts();
@@ -51,9 +51,9 @@ py::tuple forward(RecurrentCall& call, const py::array& y, const Arrays& states,
 }
 
 // -> (dstate, dreset_state or None, gradients)
-py::tuple backward(RecurrentCall& call, const py::array& y, const py::array& tape,
-                   const OptionalArray& checkpoints, double bound, const OptionalArray& dy,
-                   const Arrays& dfinal_state, const OptionalArray& dx, bool with_reset_state) {
+py::tuple recurrent_backward(RecurrentCall& call, const py::array& y, const py::array& tape,
+                             const OptionalArray& checkpoints, double bound, const OptionalArray& dy,
+                             const Arrays& dfinal_state, const OptionalArray& dx, bool with_reset_state) {
   return by_call(call, [&](auto zero) {
     using T = decltype(zero);
     const api::CellFacts& facts = call.weights->facts();
@@ -76,7 +76,7 @@ py::tuple backward(RecurrentCall& call, const py::array& y, const py::array& tap
     if (dx) arguments.dx = output_sequence<T>(*dx, {dims.batch, dims.steps, dims.inputs}, "dx");
     fill_states(arguments.dfinal_state, dfinal_state, facts, dims, "dfinal_state",
                 [&](const OptionalArray& array, index_t size) {
-                  return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dfinal_state");
+                  return input<T>(array, Matrix{dims.batch, size}, "dfinal_state");
                 });
     py::tuple result(3);
     result[0] = new_states(arguments.dstate, facts, dims);
@@ -93,10 +93,11 @@ py::tuple backward(RecurrentCall& call, const py::array& y, const py::array& tap
 
 void bind_recurrent(py::module_& module) {
   using py::arg;
-  module.def("recurrent_forward", &forward, arg("call"), arg("y"), arg("states"), arg("tape"),
+  module.def("recurrent_forward", &recurrent_forward, arg("call"), arg("y"), arg("states"), arg("tape"),
              arg("checkpoints"));
-  module.def("recurrent_backward", &backward, arg("call"), arg("y"), arg("tape"), arg("checkpoints"),
-             arg("bound"), arg("dy"), arg("dfinal_state"), arg("dx"), arg("with_reset_state"));
+  module.def("recurrent_backward", &recurrent_backward, arg("call"), arg("y"), arg("tape"),
+             arg("checkpoints"), arg("bound"), arg("dy"), arg("dfinal_state"), arg("dx"),
+             arg("with_reset_state"));
 }
 
 }  // namespace rnnfast::python

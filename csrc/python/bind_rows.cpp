@@ -8,9 +8,6 @@
 namespace rnnfast::python {
 namespace {
 
-using Matrix = std::array<index_t, 2>;
-using Flat = std::array<index_t, 1>;
-
 void layer_norm_forward(const py::array& x, const py::array& gamma, const py::array& beta, const py::array& y,
                         const OptionalArray& moments, const std::string& activation) {
   if (x.ndim() != 2) fail("x", "must have two axes");

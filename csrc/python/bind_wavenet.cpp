@@ -12,11 +12,11 @@
 namespace rnnfast::python {
 namespace {
 
-using Layers = std::vector<std::vector<OptionalArray>>;
+using LayerArrays = std::vector<std::vector<OptionalArray>>;
 
 api::WaveNetDims dims_of(const py::array& dilations, index_t batch, index_t steps, index_t channels,
                          index_t skip_channels, index_t condition, index_t kernel) {
-  const std::array<index_t, 1> shape{dilations.size()};
+  const Flat shape{dilations.size()};
   const index_t* const own = input<index_t>(dilations, shape, "dilations");  // read where it lies
   if (shape[0] < 1) fail("dilations", "must have one or more");
   if (kernel < 1 || channels < 1 || skip_channels < 1) fail("kernel, channels", "must be 1 or more");
@@ -34,7 +34,7 @@ index_t ring_rows(const api::WaveNetDims& dims) {
 
 // U is T for gradients, const T for weights.
 template <class T, class U>
-std::vector<api::WaveNetLayer<U>> read_layers(const Layers& layers, const api::WaveNetDims& dims) {
+std::vector<api::WaveNetLayer<U>> read_layers(const LayerArrays& layers, const api::WaveNetDims& dims) {
   if (static_cast<index_t>(layers.size()) != dims.layers) fail("layers", "must have one entry per dilation");
   const index_t C = dims.channels, S = dims.skip_channels, Q = dims.condition;
   std::vector<api::WaveNetLayer<U>> result;
@@ -54,8 +54,6 @@ std::vector<api::WaveNetLayer<U>> read_layers(const Layers& layers, const api::W
         return output<T>(array, shape, name);
       }
     };
-    using Flat = std::array<index_t, 1>;
-    using Matrix = std::array<index_t, 2>;
     result.push_back({read(own[0], std::array<index_t, 3>{2 * C, C, dims.kernel}, "weight"),
                       read(own[1], Flat{2 * C}, "bias"), read(own[2], Matrix{2 * C, Q}, "weight_condition"),
                       read(own[3], Matrix{C, C}, "weight_residual"), read(own[4], Flat{C}, "bias_residual"),
@@ -64,7 +62,8 @@ std::vector<api::WaveNetLayer<U>> read_layers(const Layers& layers, const api::W
   return result;
 }
 
-py::array pack(bool for_backward, const Layers& layers, const py::array& dilations, index_t condition) {
+py::array wavenet_pack(bool for_backward, const LayerArrays& layers, const py::array& dilations,
+                       index_t condition) {
   if (layers.empty() || layers[0].size() != 7 || !layers[0][0] || !layers[0][5])
     fail("layers", "must have seven arrays each");
   const py::array &weight = *layers[0][0], &skip = *layers[0][5];
@@ -89,7 +88,7 @@ api::WaveNetCall<T> read_call(const api::WaveNetDims& dims, int threads, const p
   return {dims, threads, input_sequence<T>(x, {dims.batch, dims.steps, dims.channels}, "x"),
           condition ? input_sequence<T>(*condition, {dims.batch, dims.steps, dims.condition}, "condition")
                     : api::Sequence<const T>{},
-          input<T>(packed, std::array<index_t, 1>{dims.layers * packed_size}, "packed")};
+          input<T>(packed, Flat{dims.layers * packed_size}, "packed")};
 }
 
 api::WaveNetDims sizes_of(const py::array& x, const OptionalArray& condition, const py::array& skip,
@@ -100,9 +99,10 @@ api::WaveNetDims sizes_of(const py::array& x, const OptionalArray& condition, co
                  condition ? condition->shape(2) : 0, kernel);
 }
 
-void forward(const py::array& x, const OptionalArray& condition, const py::array& packed,
-             const py::array& dilations, index_t kernel, const OptionalArray& ring, std::int64_t position,
-             const py::array& skip, const OptionalArray& inputs, const OptionalArray& gates) {
+void wavenet_forward(const py::array& x, const OptionalArray& condition, const py::array& packed,
+                     const py::array& dilations, index_t kernel, const OptionalArray& ring,
+                     std::int64_t position, const py::array& skip, const OptionalArray& inputs,
+                     const OptionalArray& gates) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const api::WaveNetDims dims = sizes_of(x, condition, skip, dilations, kernel);
@@ -113,7 +113,7 @@ void forward(const py::array& x, const OptionalArray& condition, const py::array
     using Tape = std::array<index_t, 4>;
     const api::WaveNetForward<T> arguments{
         read_call<T>(dims, threads, x, condition, packed, kernels.forward_packed_size(dims)),
-        output<T>(ring, std::array<index_t, 1>{dims.batch * ring_rows(dims) * dims.channels}, "ring"),
+        output<T>(ring, Flat{dims.batch * ring_rows(dims) * dims.channels}, "ring"),
         position,
         output_sequence<T>(skip, {dims.batch, dims.steps, dims.skip_channels}, "skip"),
         output<T>(inputs, Tape{dims.layers - 1, dims.batch, dims.steps, dims.channels}, "inputs"),
@@ -124,10 +124,10 @@ void forward(const py::array& x, const OptionalArray& condition, const py::array
   });
 }
 
-void backward(const py::array& x, const OptionalArray& condition, const py::array& packed,
-              const py::array& dilations, index_t kernel, const py::array& inputs, const py::array& gates,
-              const py::array& dskip, const py::array& dx, const OptionalArray& dcondition,
-              const Layers& gradients) {
+void wavenet_backward(const py::array& x, const OptionalArray& condition, const py::array& packed,
+                      const py::array& dilations, index_t kernel, const py::array& inputs,
+                      const py::array& gates, const py::array& dskip, const py::array& dx,
+                      const OptionalArray& dcondition, const LayerArrays& gradients) {
   by_dtype(x, "x", [&](auto zero) {
     using T = decltype(zero);
     const api::WaveNetDims dims = sizes_of(x, condition, dskip, dilations, kernel);
@@ -154,12 +154,12 @@ void backward(const py::array& x, const OptionalArray& condition, const py::arra
 
 void bind_wavenet(py::module_& module) {
   using py::arg;
-  module.def("wavenet_pack", &pack, py::kw_only(), arg("for_backward"), arg("layers"), arg("dilations"),
-             arg("condition"));
-  module.def("wavenet_forward", &forward, py::kw_only(), arg("x"), arg("condition"), arg("packed"),
+  module.def("wavenet_pack", &wavenet_pack, py::kw_only(), arg("for_backward"), arg("layers"),
+             arg("dilations"), arg("condition"));
+  module.def("wavenet_forward", &wavenet_forward, py::kw_only(), arg("x"), arg("condition"), arg("packed"),
              arg("dilations"), arg("kernel"), arg("ring"), arg("position"), arg("skip"), arg("inputs"),
              arg("gates"));
-  module.def("wavenet_backward", &backward, py::kw_only(), arg("x"), arg("condition"), arg("packed"),
+  module.def("wavenet_backward", &wavenet_backward, py::kw_only(), arg("x"), arg("condition"), arg("packed"),
              arg("dilations"), arg("kernel"), arg("inputs"), arg("gates"), arg("dskip"), arg("dx"),
              arg("dcondition"), arg("gradients"));
 }

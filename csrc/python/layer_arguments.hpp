@@ -18,7 +18,7 @@ inline api::Activation activation_of(const std::string& name) {
 
 // Row numbers [rows], each in 0 … count - 1.
 inline const std::int64_t* indices(const py::array& array, index_t rows, index_t count) {
-  const std::int64_t* const index = input<std::int64_t>(array, std::array<index_t, 1>{rows}, "index");
+  const std::int64_t* const index = input<std::int64_t>(array, Flat{rows}, "index");
   for (index_t r = 0; r < rows; ++r) {
     if (index[r] < 0 || index[r] >= count)
       fail("index", "must be in 0 … " + std::to_string(count - 1) + ", got " + std::to_string(index[r]));

@@ -13,13 +13,13 @@ class MaskedGradient {
   static void check(const py::object& mask, const PackedWeights& weights) {
     if (!py::isinstance<py::array>(mask))
       fail("weight_masks", "must be arrays or None, got " + description(mask));
-    const std::array<index_t, 2> shape{weights.facts().gates * weights.hidden, weights.dims().outputs()};
+    const Matrix shape{weights.facts().gates * weights.hidden, weights.dims().outputs()};
     check_shape<T>(py::reinterpret_borrow<py::array>(mask), shape, "weight_masks");
   }
 
   // mask: as checked.
   MaskedGradient(const py::array& mask, T* target)
-      : gradient_(new_array<T>(std::array<index_t, 2>{mask.shape(0), mask.shape(1)})),
+      : gradient_(new_array<T>(Matrix{mask.shape(0), mask.shape(1)})),
         mask_(py::reinterpret_borrow<py::array_t<T>>(mask)),
         factors_(mask_.template unchecked<2>()),
         values_(data_of<T>(gradient_.ptr())),

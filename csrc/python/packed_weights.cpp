@@ -24,11 +24,11 @@ PackedWeights::PackedWeights(int number, const std::string& norm, const py::arra
   by_dtype(weight_ih, "weight_ih", [&](auto zero) {
     using T = decltype(zero);
     is_double = std::is_same_v<T, double>;
-    input<T>(weight_ih, std::array<index_t, 2>{gates * hidden, inputs}, "weight_ih");
-    input<T>(weight_hh, std::array<index_t, 2>{gates * hidden, outputs}, "weight_hh");
-    input<T>(weight_hr, std::array<index_t, 2>{projection, hidden}, "weight_hr");
-    input<T>(bias_ih, std::array<index_t, 1>{gates * hidden}, "bias_ih");
-    input<T>(bias_hh, std::array<index_t, 1>{gates * hidden}, "bias_hh");
+    input<T>(weight_ih, Matrix{gates * hidden, inputs}, "weight_ih");
+    input<T>(weight_hh, Matrix{gates * hidden, outputs}, "weight_hh");
+    input<T>(weight_hr, Matrix{projection, hidden}, "weight_hr");
+    input<T>(bias_ih, Flat{gates * hidden}, "bias_ih");
+    input<T>(bias_hh, Flat{gates * hidden}, "bias_hh");
   });
   take_unit_weights(unit_weights);
   forward_ = pack(false);

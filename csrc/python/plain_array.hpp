@@ -112,7 +112,7 @@ py::array new_array_at_cache_line(std::vector<index_t> shape, std::vector<index_
   constexpr index_t kLine = 64, kSize = sizeof(T);
   index_t size = 1;
   for (const index_t axis : shape) size *= axis;
-  const py::object memory = new_array<T>(std::array<index_t, 1>{size + kLine / kSize});
+  const py::object memory = new_array<T>(Flat{size + kLine / kSize});
   const index_t at = round_up(reinterpret_cast<index_t>(data_of<T>(memory.ptr())), kLine);
   return py::array(py::dtype::of<T>(), std::move(shape), std::move(strides),
                    reinterpret_cast<const void*>(at), memory);

@@ -32,9 +32,9 @@ api::UnitWeights<T> unit_weights(const py::dict& arrays, const api::CellFacts& f
     const OptionalArray array = entry(arrays, name);
     if (array.has_value() != wanted) fail(name, wanted ? "must be given" : "must be absent");
     if constexpr (std::is_const_v<T>) {
-      return input<std::remove_const_t<T>>(array, std::array<index_t, 1>{size}, name);
+      return input<std::remove_const_t<T>>(array, Flat{size}, name);
     } else {
-      return output<T>(array, std::array<index_t, 1>{size}, name);
+      return output<T>(array, Flat{size}, name);
     }
   };
   const bool split = dims.layer_norm == api::LayerNorm::kSplit,

@@ -75,16 +75,15 @@ void RecurrentCall::read(const RecurrentSettings& settings) {
   call.threads = parallel::thread_count();
   call.x = input_sequence<T>(x_, {dims.batch, dims.steps, dims.inputs}, "x");
   fill_states(call.state, state_, facts, dims, "state", [&](const OptionalArray& array, index_t size) {
-    return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "state");
+    return input<T>(array, Matrix{dims.batch, size}, "state");
   });
-  fill_states(call.reset_state, reset_state_, facts, dims, "reset_state",
-              [&](const OptionalArray& array, index_t size) {
-                return input<T>(array, std::array<index_t, 1>{size}, "reset_state");
-              });
+  fill_states(
+      call.reset_state, reset_state_, facts, dims, "reset_state",
+      [&](const OptionalArray& array, index_t size) { return input<T>(array, Flat{size}, "reset_state"); });
   const index_t longest = dims.segment < dims.steps ? dims.segment : dims.steps;
   rows_ = dims.batch * longest;
   if (lengths_) {
-    call.lengths = input<std::int64_t>(*lengths_, std::array<index_t, 1>{dims.batch}, "lengths");
+    call.lengths = input<std::int64_t>(*lengths_, Flat{dims.batch}, "lengths");
     rows_ = 0;
     for (index_t n = 0; n < dims.batch; ++n) {
       const auto length = static_cast<index_t>(call.lengths[n]);
@@ -93,19 +92,16 @@ void RecurrentCall::read(const RecurrentSettings& settings) {
     }
   }
   if (resets_) {
-    check_shape<bool>(*resets_, std::array<index_t, 2>{dims.batch, dims.steps}, "resets");
+    check_shape<bool>(*resets_, Matrix{dims.batch, dims.steps}, "resets");
     call.resets = {static_cast<const bool*>(resets_->data()), resets_->strides(0), resets_->strides(1)};
   }
-  call.hidden_mask =
-      input<T>(hidden_mask_, std::array<index_t, 2>{dims.batch, dims.outputs()}, "hidden_mask");
+  call.hidden_mask = input<T>(hidden_mask_, Matrix{dims.batch, dims.outputs()}, "hidden_mask");
   call.zoneout = settings.zoneout;
   call.unit = std::get<api::UnitWeights<const T>>(weights->unit);
   call.packed = static_cast<const T*>(weights->forward().data());
 }
 
-std::array<index_t, 2> RecurrentCall::tape_shape() const {
-  return {rows_, weights->tape_row(hidden_mask_.has_value())};
-}
+Matrix RecurrentCall::tape_shape() const { return {rows_, weights->tape_row(hidden_mask_.has_value())}; }
 
 std::optional<std::array<index_t, 4>> RecurrentCall::checkpoints_shape() const {
   return std::visit(

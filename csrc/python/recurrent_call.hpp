@@ -24,7 +24,7 @@ class RecurrentCall {
                 const OptionalArray& resets, const OptionalArray& hidden_mask);
 
   // Rows of the longest segment, which is the first, and their size.
-  std::array<index_t, 2> tape_shape() const;
+  Matrix tape_shape() const;
   // (segments, states - 1, N, H) where the tape is recomputed.
   std::optional<std::array<index_t, 4>> checkpoints_shape() const;
   template <class T>

@@ -12,7 +12,7 @@ py::tuple new_states(T* (&to)[api::kMostStates], const api::CellFacts& facts,
                      const api::RecurrentDims& dims) {
   py::tuple states(static_cast<std::size_t>(facts.states));
   for (int s = 0; s < facts.states; ++s) {
-    py::object state = new_array<T>(std::array<index_t, 2>{dims.batch, dims.state_size(s)});
+    py::object state = new_array<T>(Matrix{dims.batch, dims.state_size(s)});
     to[s] = data_of<T>(state.ptr());
     PyTuple_SET_ITEM(states.ptr(), s, state.release().ptr());
   }

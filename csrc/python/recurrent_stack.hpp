@@ -115,8 +115,7 @@ inline index_t tape_size(const RecurrentCall& call) { return call.tape_shape()[0
 template <class T>
 py::object room_for_tapes(const py::object& memory, index_t count) {
   py::object values = memory.attr("take")(py::make_tuple(count), py::dtype::of<T>());
-  if (!is_plain<T>(values.ptr(), std::array<index_t, 1>{count}))
-    fail("memory", "must give what is asked for");
+  if (!is_plain<T>(values.ptr(), Flat{count})) fail("memory", "must give what is asked for");
   return values;
 }
 

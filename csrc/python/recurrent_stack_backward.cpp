@@ -40,7 +40,7 @@ class StackBackward {
       const api::RecurrentDims& dims = arguments.call.dims;
       fill_states(arguments.dfinal_state, dstate->at(k), facts_, dims, "dstate",
                   [&](const OptionalArray& array, index_t size) {
-                    return input<T>(array, std::array<index_t, 2>{dims.batch, size}, "dstate");
+                    return input<T>(array, Matrix{dims.batch, size}, "dstate");
                   });
     }
     const api::RecurrentDims& dims = all_.front().call.dims;

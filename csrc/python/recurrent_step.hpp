@@ -59,7 +59,7 @@ struct StepOf final : Step {
     if (in_place && states > 1 && shared(before, count * batch, last)) return nullptr;
     const auto rows = [&] {
       return block ? new_array<T>(std::array<index_t, 3>{batch, steps, last.outputs()})
-                   : new_array<T>(std::array<index_t, 2>{batch, last.outputs()});
+                   : new_array<T>(Matrix{batch, last.outputs()});
     };
     // Layers below the last write y by turns into two arrays that nobody else sees; of one step it is h.
     const index_t turns = steps == 1 ? 0 : count - 1;
